@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * libexo: page frames and NVMe queues in a program's own hands.
+ *
+ * Read in this order; each header mirrors the source file of its name:
+ *
+ *	<libexo/session.h>  exo_open(): a session and an extent to work on
+ *	<libexo/queue.h>    prepare, submit, reap; raw commands and completions
+ *	<libexo/buf.h>      memory that the device reaches
+ *	<libexo/io.h>       synchronous reads and writes
+ *	<libexo/error.h>    exo_strerror(): what stood in the way
+ *	<libexo/nvme.h>     the NVMe structures
+ *	<libexo/sys.h>      one thin wrapper for each command of exo.ko
+ *
+ * What holds everywhere: a call returns 0 or a count, or a negative errno; a
+ * handle is opaque unless the hot path needs its fields; structures of options
+ * begin with their size. The library has no constructors, threads, signal
+ * handlers or global state.
+ */
+#ifndef LIBEXO_H
+#define LIBEXO_H
+
+#include <libexo/session.h>
+#include <libexo/queue.h>
+#include <libexo/buf.h>
+#include <libexo/io.h>
+#include <libexo/error.h>
+#include <libexo/nvme.h>
+#include <libexo/sys.h>
+
+#endif /* LIBEXO_H */

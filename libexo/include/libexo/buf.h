@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Buffers: page frames that the program and the device both reach.
+ *
+ * A buffer is allocated from the session's pool, mapped into the program and
+ * attached to the controller in one call. All buffers of a handle lie in one
+ * reserved range of addresses, so that the way from an address to the offset in
+ * buffer space, which is what a command carries, is one look-up.
+ *
+ * A buffer belongs to the handle, not to the queue it was asked for with: every
+ * queue of the handle can use it. It is never inherited by a child process.
+ */
+#ifndef LIBEXO_BUF_H
+#define LIBEXO_BUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct exo;
+struct exo_queue;
+
+/**
+ * exo_buf_alloc - allocate a buffer
+ * @q: a queue of the handle that will own it
+ * @bytes: size, 1 or more; rounded up to whole frames. From 2 MiB up, 2 MiB
+ *	frames are used where that wastes little and such frames can be had
+ * @buf: its address, aligned to 4096 bytes, or to 2 MiB for large buffers; the
+ *	memory is zero
+ *
+ * Returns 0, or -EINVAL @bytes is 0, -ENOMEM no memory or the cgroup's limit,
+ * -EDQUOT the pool's budget is used up, -ENOSPC no room left in the handle's
+ * address range or the kernel's table, -EACCES, -ESTALE, -ENODEV.
+ * Threads: safe, if @q is not being destroyed.
+ */
+int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **buf);
+
+/**
+ * exo_buf_free - give a buffer back
+ * @q: any queue of the handle that owns it
+ * @buf: what exo_buf_alloc() gave, or NULL
+ *
+ * Waits for commands in flight that use it, at most the kernel's I/O timeout.
+ * Returns 0, or -EINVAL if @buf is no buffer of the handle. Threads: safe.
+ */
+int exo_buf_free(struct exo_queue *q, void *buf);
+
+/**
+ * exo_buf_capability - the frames behind a buffer, for use with sys.h
+ * @q: any queue of the handle that owns it
+ * @buf: what exo_buf_alloc() gave
+ *
+ * Returns the number of the frames capability, or 0 if @buf is no buffer.
+ */
+uint32_t exo_buf_capability(struct exo_queue *q, const void *buf);
+
+/* exo_buf_offset(), inline, is in <libexo/queue.h>. */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBEXO_BUF_H */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * The parts of the NVMe specifications that travel through a queue: the 64-byte
+ * command and the 16-byte completion, as they lie in memory, and the numbers in
+ * them. Names follow the specifications (NVM Express Base 2.0, NVM Command Set
+ * 1.0). Multi-byte fields are little-endian; so are the machines exo runs on.
+ */
+#ifndef LIBEXO_NVME_H
+#define LIBEXO_NVME_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "libexo needs a little-endian machine"
+#endif
+
+/* Opcodes (NVM Command Set 1.0, section 3, "I/O Commands") */
+#define EXO_NVME_FLUSH 0x00
+#define EXO_NVME_WRITE 0x01
+#define EXO_NVME_READ 0x02
+#define EXO_NVME_WRITE_ZEROES 0x08
+
+/* Bits of CDW12 of Read, Write and Write Zeroes */
+#define EXO_NVME_FUA (1u << 30)	 /* Force Unit Access */
+#define EXO_NVME_DEAC (1u << 25) /* Write Zeroes: deallocate; needs EXO_TRIM */
+
+/**
+ * struct exo_nvme_command - a submission queue entry
+ *
+ * Base 2.0, section 3.3.3.1, "Submission Queue Entry". In a checked queue prp1
+ * is an offset in buffer space (exo_buf_offset()), prp2 and mptr are 0, and cid
+ * belongs to the library: leave it as exo_prep() set it.
+ */
+struct exo_nvme_command {
+	uint8_t opcode;
+	uint8_t flags; /* FUSE, PSDT */
+	uint16_t cid;
+	uint32_t nsid;
+	uint32_t cdw2;
+	uint32_t cdw3;
+	uint64_t mptr;
+	uint64_t prp1;
+	uint64_t prp2;
+	uint32_t cdw10; /* Read, Write, Write Zeroes: SLBA, low half */
+	uint32_t cdw11; /* and high half */
+	uint32_t cdw12; /* NLB - 1 in the low 16 bits */
+	uint32_t cdw13;
+	uint32_t cdw14;
+	uint32_t cdw15;
+};
+
+/**
+ * struct exo_nvme_completion - a completion queue entry
+ *
+ * Base 2.0, section 3.3.3.2, "Completion Queue Entry". Bit 0 of status is the
+ * phase tag, the rest the Status Field: exo_nvme_status().
+ */
+struct exo_nvme_completion {
+	uint32_t dw0;
+	uint32_t dw1;
+	uint16_t sq_head;
+	uint16_t sq_id;
+	uint16_t cid;
+	uint16_t status;
+};
+
+#ifndef __cplusplus
+static_assert(sizeof(struct exo_nvme_command) == 64, "a submission queue entry is 64 bytes");
+static_assert(sizeof(struct exo_nvme_completion) == 16, "a completion queue entry is 16 bytes");
+#endif
+
+/* The Status Field without the phase tag: 0 for success. */
+static inline uint16_t exo_nvme_status(const struct exo_nvme_completion *completion)
+{
+	return completion->status >> 1;
+}
+
+/* Status Code Type and Status Code of a Status Field (Base 2.0, figure 92). */
+#define EXO_NVME_SCT(status) (((status) >> 8) & 7)
+#define EXO_NVME_SC(status) ((status)&0xff)
+
+/**
+ * exo_nvme_status_text - what a Status Field means
+ * @status: exo_nvme_status() of a completion
+ *
+ * Returns a constant of a few words, such as "LBA out of range".
+ */
+const char *exo_nvme_status_text(uint16_t status);
+
+/**
+ * exo_nvme_status_errno - the errno that comes nearest to a Status Field
+ * @status: exo_nvme_status() of a completion
+ *
+ * Returns 0 for success, else a negative errno: -EIO unless one fits better.
+ */
+int exo_nvme_status_errno(uint16_t status);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBEXO_NVME_H */

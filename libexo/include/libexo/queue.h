@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * Queues: prepare, submit, reap.
+ *
+ *	exo_prep_read(q, buf, block, nblocks, user_data);	any number of them
+ *	exo_submit(q);						one system call
+ *	n = exo_reap(q, completions, max);			no system call
+ *
+ * A queue is an NVMe submission and completion queue pair. Preparing writes a
+ * native 64-byte command into a ring in shared memory; submitting asks the
+ * kernel to check the ring's commands and to hand them to the device; reaping
+ * reads the completion queue that the device itself writes. The command and the
+ * completion are the raw ones and always in reach: exo_prep() gives an empty
+ * command to fill by hand.
+ *
+ * Logical blocks are counted from the start of the handle's extent ("extent
+ * block 0") in every function here; a raw command holds LBAs of the namespace.
+ *
+ * A command's identifier (CID) is chosen by the library from a stack of free
+ * slots, one for each of the queue's depth. user_data travels with the slot.
+ *
+ * Threads: a queue belongs to one thread at a time. Different queues are
+ * independent, also those of one handle.
+ */
+#ifndef LIBEXO_QUEUE_H
+#define LIBEXO_QUEUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <linux/exo.h>
+#include <libexo/nvme.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct exo;
+
+/**
+ * struct exo_queue_options - what exo_queue_create() may be told
+ * @size: sizeof(struct exo_queue_options); the structure grows at the end, and
+ *	what a program does not know of is as if it were 0
+ * @depth: commands prepared and not yet reaped, at most exo_depth_max(); 0: 128
+ *	or what the controller allows
+ * @mode: EXO_QUEUE_CHECKED
+ * @flags: 0
+ */
+struct exo_queue_options {
+	uint32_t size;
+	uint32_t depth;
+	uint32_t mode;
+	uint32_t flags;
+};
+
+/**
+ * struct exo_completion - the end of one command
+ * @user_data: what it was prepared with
+ * @raw: what the device wrote; exo_nvme_status(&raw) is 0 for success
+ */
+struct exo_completion {
+	uint64_t user_data;
+	struct exo_nvme_completion raw;
+};
+
+/* Buffers are looked up in steps of this many bytes. */
+#define EXO_BUF_CHUNK_SHIFT 21
+
+/**
+ * struct exo_queue - a queue, as the inline functions below see it
+ *
+ * Its fields are the library's: look, but write only through the functions.
+ * All counts run modulo 2^32; an entry's place is its number & @mask.
+ *
+ * @sq: submission ring, shared with the kernel
+ * @cq: completion queue, written by the device
+ * @cids: stack of free command identifiers, the top at @free
+ * @user_data: one per command identifier
+ * @buf_base: where the handle's range of buffer addresses begins
+ * @buf_delta: per chunk of that range, offset in buffer space minus address
+ * @buf_chunks: chunks in that range
+ * @free: free command identifiers
+ * @sq_tail: commands ever prepared
+ * @sq_head: of which the kernel had accepted by the end of the latest submit
+ * @cq_head: completions ever reaped
+ * @mask: entries of each ring - 1
+ * @depth: command identifiers there are
+ * @nsid: namespace of the extent
+ * @first: extent block 0 as an LBA of the namespace
+ * @control: shared with the kernel, written here
+ * @status: shared with the kernel, written there
+ * @submit: the argument of the submit call, kept ready
+ * @detail: where the latest submit says what it refused
+ * @block_shift: log2 of the bytes in a logical block
+ */
+struct exo_queue {
+	struct exo_nvme_command *sq;
+	const struct exo_nvme_completion *cq;
+	uint16_t *cids;
+	uint64_t *user_data;
+	uintptr_t buf_base;
+	const uint64_t *buf_delta;
+	size_t buf_chunks;
+	uint32_t free;
+	uint32_t sq_tail;
+	uint32_t sq_head;
+	uint32_t cq_head;
+	uint32_t mask;
+	uint32_t depth;
+	uint32_t nsid;
+	uint32_t block_shift;
+	uint64_t first;
+	struct exo_queue_control *control;
+	const struct exo_queue_status *status;
+	struct exo_queue_submit submit;
+	struct exo_detail detail;
+};
+
+/**
+ * exo_queue_create - make a queue that may use the handle's extent
+ * @x: the handle; it must outlive the queue
+ * @options: how, or NULL for the defaults
+ * @q: the queue
+ *
+ * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
+ *
+ * Returns 0, or -EINVAL an option, -E2BIG an option that this library does not
+ * know, -EOPNOTSUPP a flag or mode it does not know, -EDQUOT no queue left in
+ * the controller's budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and
+ * -ETIMEDOUT from the device. Threads: safe.
+ */
+int exo_queue_create(struct exo *x, const struct exo_queue_options *options, struct exo_queue **q);
+
+/**
+ * exo_queue_destroy - give a queue back
+ * @q: the queue, or NULL
+ *
+ * Waits for commands in flight, at most the kernel's I/O timeout; their
+ * completions are lost. Threads: nobody may use the queue any more.
+ */
+void exo_queue_destroy(struct exo_queue *q);
+
+/**
+ * exo_queue_mode - who checks the commands of a queue
+ * @q: the queue
+ *
+ * Returns the constant "checked": the kernel looks at every command.
+ */
+const char *exo_queue_mode(const struct exo_queue *q);
+
+/* The names of the layers below: capability number, NVMe queue id, handle. */
+uint32_t exo_queue_cap(const struct exo_queue *q);
+uint32_t exo_queue_id(const struct exo_queue *q);
+struct exo *exo_queue_handle(const struct exo_queue *q);
+
+/* Commands that can be prepared before something has to be reaped. */
+static inline unsigned int exo_queue_free(const struct exo_queue *q)
+{
+	return q->free;
+}
+
+/* Commands prepared and not accepted by the kernel. */
+static inline unsigned int exo_queue_prepared(const struct exo_queue *q)
+{
+	return q->sq_tail - q->sq_head;
+}
+
+/* Commands accepted and not reaped. */
+static inline unsigned int exo_queue_in_flight(const struct exo_queue *q)
+{
+	return q->depth - q->free - exo_queue_prepared(q);
+}
+
+/* False once the queue was taken away or its device failed; for good. */
+static inline int exo_queue_alive(const struct exo_queue *q)
+{
+	return __atomic_load_n(&q->status->state, __ATOMIC_RELAXED) == EXO_QUEUE_LIVE;
+}
+
+/**
+ * exo_buf_offset - what a command's PRP1 must hold to name an address
+ * @q: a queue of the handle that owns the buffer
+ * @address: anywhere in a buffer of exo_buf_alloc()
+ *
+ * Returns the offset in bytes. For an address in no buffer of the handle it is
+ * one that the kernel refuses (EXO_REASON_BUFFER).
+ */
+static inline uint64_t exo_buf_offset(const struct exo_queue *q, const void *address)
+{
+	uintptr_t at = (uintptr_t)address;
+	size_t chunk = (at - q->buf_base) >> EXO_BUF_CHUNK_SHIFT;
+
+	/* No buffer space reaches as high as an address does. */
+	return at + (chunk < q->buf_chunks ? q->buf_delta[chunk] : 0);
+}
+
+/**
+ * exo_prep - an empty command to fill by hand
+ * @q: the queue
+ * @user_data: comes back with the completion
+ *
+ * The command has its CID and the extent's NSID set and is zero otherwise
+ * (Flush). It may be changed until exo_submit(); the CID must not be.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep(struct exo_queue *q, uint64_t user_data)
+{
+	struct exo_nvme_command *command;
+	uint32_t cid;
+
+	if (__builtin_expect(!q->free, 0))
+		return NULL;
+	cid = q->cids[--q->free];
+	q->user_data[cid] = user_data;
+	command = &q->sq[q->sq_tail++ & q->mask];
+	memset(command, 0, sizeof(*command));
+	command->cid = cid;
+	command->nsid = q->nsid;
+	return command;
+}
+
+/* What Read, Write and Write Zeroes have in common. */
+static inline struct exo_nvme_command *exo_prep_blocks(struct exo_queue *q, uint8_t opcode,
+						       uint64_t prp1, uint64_t block,
+						       uint32_t nblocks, uint64_t user_data)
+{
+	struct exo_nvme_command *command = exo_prep(q, user_data);
+	uint64_t slba = q->first + block;
+
+	if (__builtin_expect(!command, 0))
+		return NULL;
+	command->opcode = opcode;
+	command->prp1 = prp1;
+	command->cdw10 = slba;
+	command->cdw11 = slba >> 32;
+	command->cdw12 = nblocks - 1;
+	return command;
+}
+
+/**
+ * exo_prep_read - Read (NVM Command Set 1.0, section 3.2.4)
+ * @q: the queue
+ * @buf: where the device writes @nblocks logical blocks; a multiple of 4, in a
+ *	buffer of exo_buf_alloc()
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks, 1 to 65536 and at most exo_transfer_max() bytes
+ * @user_data: comes back with the completion
+ *
+ * Nothing is checked here; the kernel does that when the command is submitted.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_read(struct exo_queue *q, void *buf, uint64_t block,
+						     uint32_t nblocks, uint64_t user_data)
+{
+	return exo_prep_blocks(q, EXO_NVME_READ, exo_buf_offset(q, buf), block, nblocks, user_data);
+}
+
+/**
+ * exo_prep_write - Write (NVM Command Set 1.0, section 3.2.6)
+ * @q: the queue
+ * @buf: what to write; as for exo_prep_read()
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks, 1 to 65536 and at most exo_transfer_max() bytes
+ * @user_data: comes back with the completion
+ *
+ * The data are durable after a later Flush, or if EXO_NVME_FUA is set in the
+ * command's cdw12.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_write(struct exo_queue *q, const void *buf,
+						      uint64_t block, uint32_t nblocks,
+						      uint64_t user_data)
+{
+	return exo_prep_blocks(q, EXO_NVME_WRITE, exo_buf_offset(q, buf), block, nblocks,
+			       user_data);
+}
+
+/**
+ * exo_prep_write_zeroes - Write Zeroes (NVM Command Set 1.0, section 3.2.8)
+ * @q: the queue
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks, 1 to 65536
+ * @user_data: comes back with the completion
+ *
+ * Only where exo_controller_flags() has EXO_CONTROLLER_WRITE_ZEROES.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_write_zeroes(struct exo_queue *q, uint64_t block,
+							     uint32_t nblocks, uint64_t user_data)
+{
+	return exo_prep_blocks(q, EXO_NVME_WRITE_ZEROES, 0, block, nblocks, user_data);
+}
+
+/**
+ * exo_prep_flush - Flush (Base 2.0, section 7.1)
+ * @q: the queue
+ * @user_data: comes back with the completion
+ *
+ * Makes durable what was written before, by completed commands of any queue, to
+ * the whole namespace. Needs EXO_WRITE.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_flush(struct exo_queue *q, uint64_t user_data)
+{
+	return exo_prep(q, user_data);
+}
+
+/**
+ * exo_submit - have the kernel check and start what was prepared
+ * @q: the queue
+ *
+ * One system call, or none if nothing is prepared. Commands are taken in the
+ * order they were prepared in, up to the first one that is refused. That one
+ * and those behind it stay prepared: exo_submit() again starts with it, and
+ * exo_withdraw() takes it back. A refused command has reached no device.
+ *
+ * Returns the number accepted, which may be less than were prepared (the reason
+ * is in q->detail and in exo_queue_strerror(q, 0)), or, if the very first was
+ * refused, a negative errno:
+ *
+ *	-EAGAIN      the queue has no room: reap, then submit again. Does not
+ *	             happen to a program that prepares and reaps only with the
+ *	             functions of this page
+ *	-ERANGE      blocks outside the extent, or a namespace that is not its own
+ *	-EOVERFLOW   first block plus length overflows
+ *	-EACCES      the extent or the buffer may not be used this way
+ *	-EFAULT      the buffer is not attached, in whole or in part
+ *	-EMSGSIZE    more than exo_transfer_max() bytes
+ *	-EINVAL      a bit that must be 0, a misaligned buffer, a wrong CID or ring
+ *	-EEXIST      the CID is in flight
+ *	-EOPNOTSUPP  an opcode that the queue's mode does not permit
+ *	-ESTALE, -ENODEV  the queue is dead: taken back, or its device is gone
+ */
+int exo_submit(struct exo_queue *q);
+
+/**
+ * exo_withdraw - take back commands that were prepared and not accepted
+ * @q: the queue
+ * @keep: how many, the oldest, stay prepared; 0: none
+ *
+ * The others are forgotten as if they had never been prepared. After a refusal,
+ * exo_prepared() shows them first.
+ *
+ * Returns the number taken back.
+ */
+unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep);
+
+/**
+ * exo_prepared - look at a command that was prepared and not accepted
+ * @q: the queue
+ * @index: 0 is the oldest: the one that was refused, if one was
+ * @user_data: set to what it was prepared with, unless NULL
+ *
+ * Returns the command, which may be changed in place, or NULL past the last.
+ */
+struct exo_nvme_command *exo_prepared(struct exo_queue *q, unsigned int index, uint64_t *user_data);
+
+/* Bit 0 of a fresh entry's status: 1 on the first pass, then it alternates. */
+static inline uint32_t exo_phase(const struct exo_queue *q, uint32_t head)
+{
+	return !(head & (q->mask + 1));
+}
+
+/**
+ * exo_peek - the oldest completion that was not consumed, where it lies
+ * @q: the queue
+ *
+ * Returns the raw completion in the queue, or NULL if there is none yet. Does
+ * not wait. Finish with exo_consume().
+ */
+static inline const struct exo_nvme_completion *exo_peek(const struct exo_queue *q)
+{
+	const struct exo_nvme_completion *entry = &q->cq[q->cq_head & q->mask];
+	uint16_t status = __atomic_load_n(&entry->status, __ATOMIC_ACQUIRE);
+
+	return (status & 1) == exo_phase(q, q->cq_head) ? entry : NULL;
+}
+
+/**
+ * exo_consume - be done with the completion that exo_peek() showed
+ * @q: the queue
+ *
+ * Frees its slot and its entry. Returns the command's user_data.
+ */
+static inline uint64_t exo_consume(struct exo_queue *q)
+{
+	uint32_t cid = q->cq[q->cq_head & q->mask].cid;
+	uint64_t user_data = 0;
+
+	/* The device writes these entries: believe no number without a look. */
+	if (__builtin_expect(cid < q->depth && q->free < q->depth, 1)) {
+		user_data = q->user_data[cid];
+		q->cids[q->free++] = cid;
+	}
+	__atomic_store_n(&q->control->cq_head, ++q->cq_head, __ATOMIC_RELEASE);
+	return user_data;
+}
+
+/**
+ * exo_reap - take completions
+ * @q: the queue
+ * @completions: where to put them
+ * @max: how many fit
+ *
+ * Looks at the phase tag of the completion queue's entries (NVMe Base 2.0,
+ * section 4.2.4); no system call, no waiting. The slots are free afterwards.
+ *
+ * Returns how many there were, 0 to @max. 0 for ever if the queue is dead:
+ * exo_wait() tells the two apart.
+ */
+static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *completions,
+				    unsigned int max)
+{
+	const struct exo_nvme_completion *entry;
+	unsigned int n;
+
+	for (n = 0; n < max && (entry = exo_peek(q)); n++) {
+		completions[n].raw = *entry;
+		completions[n].user_data = exo_consume(q);
+	}
+	return n;
+}
+
+/**
+ * exo_wait - take completions, and wait until there is at least one
+ * @q: the queue
+ * @completions: where to put them
+ * @max: how many fit, 1 or more
+ * @timeout_ms: milliseconds to wait at most; negative: until the kernel's I/O
+ *	timeout, after which the device has failed
+ *
+ * Spins for a short time, then yields the processor between looks.
+ *
+ * Returns how many there were, 1 to @max; 0 if nothing is in flight; or
+ * -ETIMEDOUT, or -ESTALE if the queue is dead and nothing is left to take.
+ */
+int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
+	     int timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBEXO_QUEUE_H */

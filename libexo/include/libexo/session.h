@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-only */
+/*
+ * A handle: one session with exo.ko, and one extent of it to work on.
+ *
+ * The session is either the one that exo-run left in the environment (EXO_FD)
+ * or, for root's convenience, one of the handle's own. The handle finds in it
+ * the three capabilities that storage needs: the extent, the controller that
+ * the extent lies on, and a pool of frames.
+ *
+ * Threads: a handle may be shared. exo_open() and exo_close() are for one
+ * thread, while nobody else uses the handle.
+ */
+#ifndef LIBEXO_SESSION_H
+#define LIBEXO_SESSION_H
+
+#include <stdint.h>
+#include <linux/exo.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct exo;
+
+/* What a program means to do with the extent; the rights of <linux/exo.h>. */
+#define EXO_READ EXO_RIGHT_READ
+#define EXO_WRITE EXO_RIGHT_WRITE
+#define EXO_TRIM EXO_RIGHT_TRIM
+
+/**
+ * exo_open - open an extent
+ * @name: which one:
+ *
+ *	"exo:NAME"  the extent called NAME in EXO_NAMES ("name=number,...") of
+ *	            the session whose file descriptor EXO_FD names
+ *	"exo:"      the first extent of that session
+ *	"nvme:BDF/NSID[:START+LENGTH[:ro]]"
+ *	            blocks START to START + LENGTH - 1, or all, of namespace NSID
+ *	            of the NVMe function BDF (0000:01:00.0 or 01:00.0), which must
+ *	            be bound to exo. START and LENGTH count logical blocks; K, M,
+ *	            G or T behind a number multiplies by 2^10, 2^20, 2^30, 2^40.
+ *	            "ro" forbids writing. Needs CAP_SYS_ADMIN
+ *
+ * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
+ *	the rest is given up, so that a mistake in the program cannot do it
+ * @x: the handle. Set on failure too, to a handle that is only good for
+ *	exo_strerror() and exo_close(), or to NULL if there was no memory
+ *
+ * A session from the environment may be opened several times; each handle has
+ * a file descriptor, queues and buffers of its own. EXO_FD stays open.
+ *
+ * Returns 0, or -EINVAL @name cannot be understood or @rights is empty, -ENOENT
+ * no such extent or no session in the environment, -EACCES a right is not held,
+ * -EBADF EXO_FD is no session, -EPERM not privileged, -ENODEV the module is not
+ * loaded or the function not bound to exo, -EOPNOTSUPP a name of a kind this
+ * version does not know, -ENOMEM, or what the commands of <linux/exo.h> return.
+ */
+int exo_open(const char *name, unsigned int rights, struct exo **x);
+
+/**
+ * exo_close - give a handle back with all its queues and buffers
+ * @x: the handle, or NULL
+ *
+ * Waits for commands in flight. Pointers to its queues and buffers are invalid
+ * afterwards.
+ */
+void exo_close(struct exo *x);
+
+/* What the handle found. Constant while it is open; safe from any thread. */
+uint64_t exo_blocks(const struct exo *x);	    /* logical blocks of the extent */
+uint32_t exo_block_size(const struct exo *x);	    /* bytes in a logical block */
+uint64_t exo_first_block(const struct exo *x);	    /* extent block 0 as an LBA of the namespace */
+uint32_t exo_nsid(const struct exo *x);		    /* namespace of the extent */
+uint32_t exo_rights(const struct exo *x);	    /* EXO_READ and so on */
+uint32_t exo_transfer_max(const struct exo *x);	    /* bytes that one command can move */
+uint32_t exo_depth_max(const struct exo *x);	    /* commands that one queue can hold */
+uint32_t exo_controller_flags(const struct exo *x); /* EXO_CONTROLLER_* of <linux/exo.h> */
+const char *exo_address(const struct exo *x);	    /* PCI address, "0000:01:00.0" */
+const char *exo_serial(const struct exo *x);	    /* serial number, padding removed */
+const char *exo_model(const struct exo *x);	    /* model number, padding removed */
+
+/* The names of the layer below, for use with <libexo/sys.h>. */
+int exo_fd(const struct exo *x);	      /* the session; owned by the handle */
+uint32_t exo_extent_cap(const struct exo *x); /* capability numbers in it */
+uint32_t exo_controller_cap(const struct exo *x);
+uint32_t exo_pool_cap(const struct exo *x);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBEXO_SESSION_H */
