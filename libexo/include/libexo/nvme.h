@@ -3,7 +3,7 @@
  * The parts of the NVMe specifications that travel through a queue: the 64-byte
  * command and the 16-byte completion, as they lie in memory, and the numbers in
  * them. Names follow the specifications (NVM Express Base 2.0, NVM Command Set
- * 1.0). Multi-byte fields are little-endian; so are the machines exo runs on.
+ * 1.0); dword[n] and qword[n] are the same bytes by number. Multi-byte fields are little-endian; so are the machines exo runs on.
  */
 #ifndef LIBEXO_NVME_H
 #define LIBEXO_NVME_H
@@ -37,21 +37,26 @@ extern "C" {
  * belongs to the library: leave it as exo_prep() set it.
  */
 struct exo_nvme_command {
-	uint8_t opcode;
-	uint8_t flags; /* FUSE, PSDT */
-	uint16_t cid;
-	uint32_t nsid;
-	uint32_t cdw2;
-	uint32_t cdw3;
-	uint64_t mptr;
-	uint64_t prp1;
-	uint64_t prp2;
-	uint32_t cdw10; /* Read, Write, Write Zeroes: SLBA, low half */
-	uint32_t cdw11; /* and high half */
-	uint32_t cdw12; /* NLB - 1 in the low 16 bits */
-	uint32_t cdw13;
-	uint32_t cdw14;
-	uint32_t cdw15;
+	union {
+		struct {
+			uint8_t opcode;
+			uint8_t flags; /* FUSE, PSDT */
+			uint16_t cid;
+			uint32_t nsid;
+			uint32_t cdw2;
+			uint32_t cdw3;
+			uint64_t mptr;
+			uint64_t prp1;
+			uint64_t prp2;
+			uint64_t slba;	/* CDW10 and CDW11 of Read, Write, Write Zeroes */
+			uint32_t cdw12; /* NLB - 1 in the low 16 bits */
+			uint32_t cdw13;
+			uint32_t cdw14;
+			uint32_t cdw15;
+		};
+		uint32_t dword[16];
+		uint64_t qword[8];
+	};
 };
 
 /**
@@ -61,12 +66,17 @@ struct exo_nvme_command {
  * phase tag, the rest the Status Field: exo_nvme_status().
  */
 struct exo_nvme_completion {
-	uint32_t dw0;
-	uint32_t dw1;
-	uint16_t sq_head;
-	uint16_t sq_id;
-	uint16_t cid;
-	uint16_t status;
+	union {
+		struct {
+			uint32_t dw0;
+			uint32_t dw1;
+			uint16_t sq_head;
+			uint16_t sq_id;
+			uint16_t cid;
+			uint16_t status;
+		};
+		uint64_t qword[2];
+	};
 };
 
 #ifndef __cplusplus

@@ -85,7 +85,7 @@ struct exo_completion {
  * @cq_head: completions ever reaped
  * @mask: entries of each ring - 1
  * @depth: command identifiers there are
- * @nsid: namespace of the extent
+ * @first_qword: NSID of the extent where a command's first 8 bytes have it
  * @first: extent block 0 as an LBA of the namespace
  * @control: shared with the kernel, written here
  * @status: shared with the kernel, written there
@@ -107,8 +107,8 @@ struct exo_queue {
 	uint32_t cq_head;
 	uint32_t mask;
 	uint32_t depth;
-	uint32_t nsid;
 	uint32_t block_shift;
+	uint64_t first_qword;
 	uint64_t first;
 	struct exo_queue_control *control;
 	const struct exo_queue_status *status;
@@ -194,6 +194,30 @@ static inline uint64_t exo_buf_offset(const struct exo_queue *q, const void *add
 	return at + (chunk < q->buf_chunks ? q->buf_delta[chunk] : 0);
 }
 
+/* Fill the next entry of the ring, all 64 bytes of it. */
+static inline struct exo_nvme_command *exo_prep_command(struct exo_queue *q, uint8_t opcode,
+							uint64_t prp1, uint64_t slba,
+							uint64_t cdw12, uint64_t user_data)
+{
+	struct exo_nvme_command *command;
+	uint64_t cid;
+
+	if (__builtin_expect(!q->free, 0))
+		return NULL;
+	cid = q->cids[--q->free];
+	q->user_data[cid] = user_data;
+	command = &q->sq[q->sq_tail++ & q->mask];
+	command->qword[0] = q->first_qword | cid << 16 | opcode;
+	command->qword[1] = 0;
+	command->mptr = 0;
+	command->prp1 = prp1;
+	command->prp2 = 0;
+	command->slba = slba;
+	command->qword[6] = cdw12;
+	command->qword[7] = 0;
+	return command;
+}
+
 /**
  * exo_prep - an empty command to fill by hand
  * @q: the queue
@@ -206,36 +230,25 @@ static inline uint64_t exo_buf_offset(const struct exo_queue *q, const void *add
  */
 static inline struct exo_nvme_command *exo_prep(struct exo_queue *q, uint64_t user_data)
 {
-	struct exo_nvme_command *command;
-	uint32_t cid;
-
-	if (__builtin_expect(!q->free, 0))
-		return NULL;
-	cid = q->cids[--q->free];
-	q->user_data[cid] = user_data;
-	command = &q->sq[q->sq_tail++ & q->mask];
-	memset(command, 0, sizeof(*command));
-	command->cid = cid;
-	command->nsid = q->nsid;
-	return command;
+	return exo_prep_command(q, 0, 0, 0, 0, user_data);
 }
 
-/* What Read, Write and Write Zeroes have in common. */
+/**
+ * exo_prep_blocks - Read, Write or Write Zeroes by number
+ * @q: the queue
+ * @opcode: EXO_NVME_READ, EXO_NVME_WRITE or EXO_NVME_WRITE_ZEROES
+ * @offset: exo_buf_offset() of the buffer, worked out beforehand; 0 for none
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks, 1 to 65536
+ * @user_data: comes back with the completion
+ *
+ * The functions below are this one; it saves the look-up of the buffer.
+ */
 static inline struct exo_nvme_command *exo_prep_blocks(struct exo_queue *q, uint8_t opcode,
-						       uint64_t prp1, uint64_t block,
+						       uint64_t offset, uint64_t block,
 						       uint32_t nblocks, uint64_t user_data)
 {
-	struct exo_nvme_command *command = exo_prep(q, user_data);
-	uint64_t slba = q->first + block;
-
-	if (__builtin_expect(!command, 0))
-		return NULL;
-	command->opcode = opcode;
-	command->prp1 = prp1;
-	command->cdw10 = slba;
-	command->cdw11 = slba >> 32;
-	command->cdw12 = nblocks - 1;
-	return command;
+	return exo_prep_command(q, opcode, offset, q->first + block, nblocks - 1, user_data);
 }
 
 /**
@@ -360,7 +373,7 @@ unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep);
  */
 struct exo_nvme_command *exo_prepared(struct exo_queue *q, unsigned int index, uint64_t *user_data);
 
-/* Bit 0 of a fresh entry's status: 1 on the first pass, then it alternates. */
+/* The phase tag, bit 0 of a fresh entry's status: 1 on the first pass, then 0, ... */
 static inline uint32_t exo_phase(const struct exo_queue *q, uint32_t head)
 {
 	return !(head & (q->mask + 1));
@@ -410,19 +423,40 @@ static inline uint64_t exo_consume(struct exo_queue *q)
  * Looks at the phase tag of the completion queue's entries (NVMe Base 2.0,
  * section 4.2.4); no system call, no waiting. The slots are free afterwards.
  *
- * Returns how many there were, 0 to @max. 0 for ever if the queue is dead:
- * exo_wait() tells the two apart.
+ * Returns how many there were, 0 to @max; may return fewer than there are. 0
+ * for ever if the queue is dead: exo_wait() tells the two apart.
  */
 static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *completions,
 				    unsigned int max)
 {
-	const struct exo_nvme_completion *entry;
-	unsigned int n;
+	uint32_t place = q->cq_head & q->mask, depth = q->depth, n;
+	uint64_t old = exo_phase(q, q->cq_head) ? 0 : 1ull << 48;
+	const struct exo_nvme_completion *entry = &q->cq[place];
+	const uint64_t *user_data = q->user_data;
+	uint16_t *cids = q->cids + q->free;
 
-	for (n = 0; n < max && (entry = exo_peek(q)); n++) {
-		completions[n].raw = *entry;
-		completions[n].user_data = exo_consume(q);
+	/* Up to the end of the ring, where the phase turns; no more than are out. */
+	if (max > q->mask + 1 - place)
+		max = q->mask + 1 - place;
+	if (max > depth - q->free)
+		max = depth - q->free;
+
+	for (n = 0; n < max; n++, entry++) {
+		uint64_t high = __atomic_load_n(&entry->qword[1], __ATOMIC_ACQUIRE);
+		uint32_t cid = (uint16_t)(high >> 32);
+
+		/* The device writes these entries: believe no number without a look. */
+		if (((high ^ old) & 1ull << 48) == 0 || __builtin_expect(cid >= depth, 0))
+			break;
+		completions[n].user_data = user_data[cid];
+		completions[n].raw.qword[0] = entry->qword[0];
+		completions[n].raw.qword[1] = high;
+		cids[n] = cid;
 	}
+	q->free += n;
+	q->cq_head += n;
+	if (n)
+		__atomic_store_n(&q->control->cq_head, q->cq_head, __ATOMIC_RELEASE);
 	return n;
 }
 

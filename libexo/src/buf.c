@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: LGPL-2.1-only
+/*
+ * Buffers: frames, mapped and attached.
+ *
+ * All buffers of a handle lie in one range of addresses, reserved (PROT_NONE)
+ * with the first queue and divided into chunks of 2 MiB. A buffer takes whole
+ * chunks, so that 2 MiB frames can be mapped as such, and one number per chunk
+ * leads from an address to its offset in buffer space. Addresses are cheap; the
+ * tables are touched only where buffers are.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "private.h"
+
+#define CHUNK (1ul << EXO_BUF_CHUNK_SHIFT)
+#define RANGE_MAX (64ul << 30)
+#define RANGE_MIN (64ul << 20)
+#define FRAME 4096ul
+
+/**
+ * struct exo_buf - one buffer
+ * @at: its address
+ * @chunks: chunks it takes
+ * @frames: capability number of its frames
+ */
+struct exo_buf {
+	uintptr_t at;
+	size_t chunks;
+	uint32_t frames;
+};
+
+/* A range of addresses, less where RLIMIT_AS wants it so. */
+static void *reserve_range(size_t *bytes)
+{
+	for (*bytes = RANGE_MAX; *bytes >= RANGE_MIN; *bytes /= 2) {
+		void *range = mmap(NULL, *bytes + CHUNK, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (range != MAP_FAILED)
+			return range;
+	}
+	return NULL;
+}
+
+/* Reserve the range and its tables, once per handle. The caller holds the lock. */
+int exo_buf_reserve(struct exo *x)
+{
+	size_t bytes, chunks;
+	uintptr_t base;
+	void *range;
+
+	if (x->buf_base)
+		return 0;
+	range = reserve_range(&bytes);
+	if (!range)
+		return -ENOMEM;
+	base = ((uintptr_t)range + CHUNK - 1) & ~(CHUNK - 1);
+	chunks = bytes >> EXO_BUF_CHUNK_SHIFT;
+	x->buf_delta = calloc(chunks, sizeof(*x->buf_delta));
+	x->bufs = calloc(chunks, sizeof(*x->bufs));
+	if (!x->buf_delta || !x->bufs) {
+		free(x->buf_delta);
+		free(x->bufs);
+		munmap(range, bytes + CHUNK);
+		return -ENOMEM;
+	}
+	/* Exactly the aligned part stays reserved, so that its size is known. */
+	if (base > (uintptr_t)range)
+		munmap(range, base - (uintptr_t)range);
+	if ((uintptr_t)range + CHUNK > base)
+		munmap((void *)(base + bytes), (uintptr_t)range + CHUNK - base);
+	x->buf_base = base;
+	x->buf_chunks = chunks;
+	return 0;
+}
+
+/* The first @chunks free chunks in a row, taken by @buf. Returns their address or 0. */
+static uintptr_t take_chunks(struct exo *x, struct exo_buf *buf)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < x->buf_chunks; i++) {
+		run = x->bufs[i] ? 0 : run + 1;
+		if (run < buf->chunks)
+			continue;
+		for (size_t j = i + 1 - run; j <= i; j++)
+			x->bufs[j] = buf;
+		return x->buf_base + ((i + 1 - run) << EXO_BUF_CHUNK_SHIFT);
+	}
+	return 0;
+}
+
+static void give_chunks(struct exo *x, struct exo_buf *buf)
+{
+	size_t first = (buf->at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
+
+	for (size_t i = first; i < first + buf->chunks; i++) {
+		x->buf_delta[i] = 0;
+		x->bufs[i] = NULL;
+	}
+}
+
+/* 2 MiB frames if they waste no more than an eighth. */
+static bool suits_large(size_t bytes)
+{
+	size_t large = (bytes + CHUNK - 1) & ~(CHUNK - 1);
+
+	return bytes >= CHUNK && large - bytes <= bytes / 8;
+}
+
+static int alloc_order(struct exo *x, size_t bytes, unsigned int order,
+		       struct exo_frames_alloc *arg, struct exo_detail *detail)
+{
+	size_t unit = FRAME << order, count = (bytes + unit - 1) / unit;
+
+	memset(detail, 0, sizeof(*detail));
+	memset(arg, 0, sizeof(*arg));
+	arg->detail = exo_sys_address(detail);
+	arg->pool = x->pool;
+	arg->order = order;
+	arg->count = count <= EXO_FRAMES_UNITS_MAX ? count : EXO_FRAMES_UNITS_MAX + 1;
+	arg->node = EXO_NODE_ANY;
+	return exo_sys_frames_alloc(x->fd, arg);
+}
+
+static int alloc_frames(struct exo *x, size_t bytes, struct exo_frames_alloc *arg)
+{
+	struct exo_detail detail;
+	int r = -ENOMEM;
+
+	if (suits_large(bytes))
+		r = alloc_order(x, bytes, EXO_ORDER_2M, arg, &detail);
+	/* Large frames may be used up, or the budget just too small for them. */
+	if (r == -ENOMEM || r == -EDQUOT || r == -EINVAL || r == -EOPNOTSUPP)
+		r = alloc_order(x, bytes, EXO_ORDER_4K, arg, &detail);
+	if (r)
+		return exo_fail(x, r, &detail, "cannot allocate a buffer of %zu bytes", bytes);
+	return 0;
+}
+
+static void drop_frames(struct exo *x, uint32_t frames)
+{
+	struct exo_cap_drop drop = { .cap = frames };
+
+	exo_sys_cap_drop(x->fd, &drop);
+}
+
+static int attach_frames(struct exo *x, uint32_t frames, uint64_t *offset)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_dma_attach arg = {
+		.detail = exo_sys_address(&detail),
+		.controller = x->controller,
+		.frames = frames,
+	};
+	int r = exo_sys_dma_attach(x->fd, &arg);
+
+	if (r)
+		return exo_fail(x, r, &detail, "cannot attach a buffer to the controller %s",
+				x->address);
+	*offset = arg.out_offset;
+	return 0;
+}
+
+/* Put the frames where the chunks of @buf are. */
+static int map_frames(struct exo *x, const struct exo_buf *buf, size_t bytes, uint64_t mmap_offset)
+{
+	void *at = mmap((void *)buf->at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			x->fd, mmap_offset);
+
+	if (at == MAP_FAILED)
+		return exo_fail(x, -errno, NULL, "cannot map a buffer of %zu bytes: %s", bytes,
+				exo_errno_meaning(errno));
+	return 0;
+}
+
+/* Take the mapping away and keep the addresses reserved. */
+static void unmap_frames(const struct exo_buf *buf)
+{
+	mmap((void *)buf->at, buf->chunks << EXO_BUF_CHUNK_SHIFT, PROT_NONE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static int place(struct exo *x, struct exo_buf *buf)
+{
+	pthread_mutex_lock(&x->lock);
+	buf->at = take_chunks(x, buf);
+	pthread_mutex_unlock(&x->lock);
+	if (buf->at)
+		return 0;
+	return exo_fail(x, -ENOSPC, NULL,
+			"no %zu MiB of addresses in a row are left for buffers of the handle",
+			buf->chunks << EXO_BUF_CHUNK_SHIFT >> 20);
+}
+
+/* From here on exo_buf_offset() finds the buffer. */
+static void publish(struct exo *x, const struct exo_buf *buf, uint64_t offset)
+{
+	size_t first = (buf->at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
+
+	pthread_mutex_lock(&x->lock);
+	for (size_t i = first; i < first + buf->chunks; i++)
+		x->buf_delta[i] = offset - buf->at;
+	pthread_mutex_unlock(&x->lock);
+}
+
+static void unplace(struct exo *x, struct exo_buf *buf)
+{
+	pthread_mutex_lock(&x->lock);
+	give_chunks(x, buf);
+	pthread_mutex_unlock(&x->lock);
+}
+
+int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
+{
+	struct exo *x = exo_queue_handle(q);
+	struct exo_frames_alloc frames;
+	struct exo_buf *buf;
+	uint64_t offset = 0;
+	size_t size;
+	int r;
+
+	*out = NULL;
+	if (!bytes || bytes > RANGE_MAX)
+		return exo_fail(x, -EINVAL, NULL, "a buffer cannot have %zu bytes", bytes);
+	buf = calloc(1, sizeof(*buf));
+	if (!buf)
+		return exo_fail(x, -ENOMEM, NULL, "no memory to note a buffer in");
+	r = alloc_frames(x, bytes, &frames);
+	if (r)
+		goto out_free;
+	size = (size_t)frames.count * FRAME << frames.order;
+	buf->frames = frames.out_cap;
+	buf->chunks = (size + CHUNK - 1) >> EXO_BUF_CHUNK_SHIFT;
+	r = place(x, buf);
+	if (r)
+		goto out_drop;
+	r = map_frames(x, buf, size, frames.out_mmap_offset);
+	if (r)
+		goto out_unplace;
+	r = attach_frames(x, buf->frames, &offset);
+	if (r)
+		goto out_unmap;
+	publish(x, buf, offset);
+	*out = (void *)buf->at;
+	return 0;
+
+out_unmap:
+	unmap_frames(buf);
+out_unplace:
+	unplace(x, buf);
+out_drop:
+	drop_frames(x, frames.out_cap);
+out_free:
+	free(buf);
+	return r;
+}
+
+/* The buffer that begins at @at, or NULL. The caller holds the lock. */
+static struct exo_buf *find_buf(struct exo *x, const void *at)
+{
+	size_t chunk = ((uintptr_t)at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
+
+	if (chunk >= x->buf_chunks || !x->bufs[chunk] || x->bufs[chunk]->at != (uintptr_t)at)
+		return NULL;
+	return x->bufs[chunk];
+}
+
+/* Dropping the frames detaches them first, which waits for commands in flight. */
+static void release(struct exo *x, struct exo_buf *buf)
+{
+	drop_frames(x, buf->frames);
+	unmap_frames(buf);
+	unplace(x, buf);
+	free(buf);
+}
+
+int exo_buf_free(struct exo_queue *q, void *at)
+{
+	struct exo *x = exo_queue_handle(q);
+	struct exo_buf *buf;
+
+	if (!at)
+		return 0;
+	pthread_mutex_lock(&x->lock);
+	buf = find_buf(x, at);
+	pthread_mutex_unlock(&x->lock);
+	if (!buf)
+		return exo_fail(x, -EINVAL, NULL, "%p is not where a buffer of this handle begins",
+				at);
+	release(x, buf);
+	return 0;
+}
+
+uint32_t exo_buf_capability(struct exo_queue *q, const void *at)
+{
+	struct exo *x = exo_queue_handle(q);
+	struct exo_buf *buf;
+	uint32_t frames;
+
+	pthread_mutex_lock(&x->lock);
+	buf = find_buf(x, at);
+	frames = buf ? buf->frames : 0;
+	pthread_mutex_unlock(&x->lock);
+	return frames;
+}
+
+/* At exo_close(): nobody else uses the handle any more. */
+void exo_buf_release_all(struct exo *x)
+{
+	for (size_t i = 0; i < x->buf_chunks; i++)
+		if (x->bufs[i])
+			release(x, x->bufs[i]);
+	if (x->buf_base)
+		munmap((void *)x->buf_base, x->buf_chunks << EXO_BUF_CHUNK_SHIFT);
+	free(x->buf_delta);
+	free(x->bufs);
+}

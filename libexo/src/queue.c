@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: LGPL-2.1-only
+/*
+ * Queues: making one, submitting, and the slow ways beside the inline hot path
+ * of <libexo/queue.h>.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "private.h"
+
+#define DEPTH_DEFAULT 128
+#define CONTROL_PAGE 4096 /* before the entries, in either mapping */
+#define SPINS 200	  /* looks at the ring before the processor is yielded */
+
+/* The stack of command identifiers, full, the lowest on top. */
+void exo_cids_init(struct exo_queue *q)
+{
+	for (uint32_t i = 0; i < q->depth; i++)
+		q->cids[i] = q->depth - 1 - i;
+	q->free = q->depth;
+}
+
+static int read_options(struct exo *x, const struct exo_queue_options *from,
+			struct exo_queue_options *to)
+{
+	int r;
+
+	memset(to, 0, sizeof(*to));
+	r = from ? exo_options_copy(to, sizeof(*to), from) : 0;
+	if (r == -E2BIG)
+		return exo_fail(
+			x, r, NULL,
+			"the queue options use a field that this version of libexo does not "
+			"know");
+	if (r)
+		return exo_fail(x, r, NULL,
+				"the queue options have size %u: set it to sizeof(struct "
+				"exo_queue_options)",
+				from->size);
+	if (to->flags)
+		return exo_fail(x, -EOPNOTSUPP, NULL, "queue flags %#x are unknown", to->flags);
+	if (!to->depth)
+		to->depth = x->depth_max < DEPTH_DEFAULT ? x->depth_max : DEPTH_DEFAULT;
+	return 0;
+}
+
+static int create(struct exo *x, const struct exo_queue_options *options,
+		  struct exo_queue_create *arg)
+{
+	struct exo_detail detail = { 0 };
+	int r;
+
+	memset(arg, 0, sizeof(*arg));
+	arg->detail = exo_sys_address(&detail);
+	arg->controller = x->controller;
+	arg->mode = options->mode;
+	arg->depth = options->depth;
+	r = exo_sys_queue_create(x->fd, arg);
+	if (r)
+		return exo_fail(x, r, &detail, "cannot create a queue of depth %u on %s",
+				options->depth, x->address);
+	return 0;
+}
+
+static void drop_queue(struct exo *x, uint32_t cap)
+{
+	struct exo_cap_drop drop = { .cap = cap };
+
+	exo_sys_cap_drop(x->fd, &drop);
+}
+
+/* The queue and its two arrays, in one piece of memory. */
+static struct exo_queue_private *alloc_queue(uint32_t depth)
+{
+	size_t user_data = depth * sizeof(uint64_t), cids = depth * sizeof(uint16_t);
+	struct exo_queue_private *p = calloc(1, sizeof(*p) + user_data + cids);
+
+	if (!p)
+		return NULL;
+	p->q.depth = depth;
+	p->q.user_data = (uint64_t *)(p + 1);
+	p->q.cids = (uint16_t *)(p->q.user_data + depth);
+	exo_cids_init(&p->q);
+	return p;
+}
+
+static int map_rings(struct exo *x, struct exo_queue_private *p, const struct exo_queue_create *arg)
+{
+	p->rw_size = arg->out_rw_size;
+	p->ro_size = arg->out_ro_size;
+	p->rw = mmap(NULL, p->rw_size, PROT_READ | PROT_WRITE, MAP_SHARED, x->fd,
+		     arg->out_mmap_offset);
+	if (p->rw == MAP_FAILED)
+		return exo_fail(x, -errno, NULL, "cannot map the submission ring of a queue: %s",
+				exo_errno_meaning(errno));
+	p->ro = mmap(NULL, p->ro_size, PROT_READ, MAP_SHARED, x->fd,
+		     arg->out_mmap_offset + arg->out_rw_size);
+	if (p->ro == MAP_FAILED) {
+		int r = -errno;
+
+		munmap(p->rw, p->rw_size);
+		return exo_fail(x, r, NULL, "cannot map the completion queue of a queue: %s",
+				exo_errno_meaning(r));
+	}
+	return 0;
+}
+
+static void unmap_rings(struct exo_queue_private *p)
+{
+	munmap(p->rw, p->rw_size);
+	munmap(p->ro, p->ro_size);
+}
+
+/* What the inline functions need, from what the kernel answered. */
+static void set_up(struct exo *x, struct exo_queue_private *p, const struct exo_queue_create *arg)
+{
+	struct exo_queue *q = &p->q;
+
+	q->control = p->rw;
+	q->sq = (void *)((char *)p->rw + CONTROL_PAGE);
+	q->status = p->ro;
+	q->cq = (void *)((char *)p->ro + CONTROL_PAGE);
+	q->mask = arg->out_entries - 1;
+	q->block_shift = x->block_shift;
+	q->first_qword = (uint64_t)x->nsid << 32;
+	q->first = x->start;
+	q->submit.size = sizeof(q->submit);
+	q->submit.detail = exo_sys_address(&q->detail);
+	q->submit.queue = arg->out_cap;
+	p->x = x;
+	p->cap = arg->out_cap;
+	p->qid = arg->out_qid;
+}
+
+static int attach_extent(struct exo *x, uint32_t queue)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_queue_attach arg = {
+		.detail = exo_sys_address(&detail),
+		.queue = queue,
+		.extent = x->extent,
+	};
+	int r = exo_sys_queue_attach(x->fd, &arg);
+
+	if (r)
+		return exo_fail(x, r, &detail, "cannot attach the extent to a queue");
+	return 0;
+}
+
+static int enlist(struct exo *x, struct exo_queue_private *p)
+{
+	int r;
+
+	pthread_mutex_lock(&x->lock);
+	r = exo_buf_reserve(x);
+	if (!r) {
+		p->q.buf_base = x->buf_base;
+		p->q.buf_delta = x->buf_delta;
+		p->q.buf_chunks = x->buf_chunks;
+		p->next = x->queues;
+		x->queues = p;
+	}
+	pthread_mutex_unlock(&x->lock);
+	if (r)
+		return exo_fail(x, r, NULL, "no range of addresses can be reserved for buffers");
+	return 0;
+}
+
+int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct exo_queue **out)
+{
+	struct exo_queue_options options;
+	struct exo_queue_private *p;
+	struct exo_queue_create arg;
+	int r;
+
+	*out = NULL;
+	r = read_options(x, from, &options);
+	if (r)
+		return r;
+	r = create(x, &options, &arg);
+	if (r)
+		return r;
+	p = alloc_queue(options.depth);
+	if (!p) {
+		r = exo_fail(x, -ENOMEM, NULL, "no memory for a queue of depth %u", options.depth);
+		goto out_drop;
+	}
+	r = map_rings(x, p, &arg);
+	if (r)
+		goto out_free;
+	set_up(x, p, &arg);
+	r = attach_extent(x, arg.out_cap);
+	if (!r)
+		r = enlist(x, p);
+	if (r)
+		goto out_unmap;
+	*out = &p->q;
+	return 0;
+
+out_unmap:
+	unmap_rings(p);
+out_free:
+	free(p);
+out_drop:
+	drop_queue(x, arg.out_cap);
+	return r;
+}
+
+void exo_queue_destroy(struct exo_queue *q)
+{
+	struct exo_queue_private *p = q ? exo_queue_private(q) : NULL, **at;
+
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->x->lock);
+	for (at = &p->x->queues; *at; at = &(*at)->next) {
+		if (*at != p)
+			continue;
+		*at = p->next;
+		break;
+	}
+	pthread_mutex_unlock(&p->x->lock);
+	drop_queue(p->x, p->cap);
+	unmap_rings(p);
+	free(p);
+}
+
+const char *exo_queue_mode(const struct exo_queue *q)
+{
+	(void)q; /* the one mode there is so far */
+	return "checked";
+}
+
+uint32_t exo_queue_cap(const struct exo_queue *q)
+{
+	return exo_queue_private(q)->cap;
+}
+
+uint32_t exo_queue_id(const struct exo_queue *q)
+{
+	return exo_queue_private(q)->qid;
+}
+
+struct exo *exo_queue_handle(const struct exo_queue *q)
+{
+	return exo_queue_private(q)->x;
+}
+
+/* Say which command was refused and why. Out of line: it is the rare case. */
+static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int result)
+{
+	const struct exo_nvme_command *command = exo_prepared(q, 0, NULL);
+	struct exo_queue_private *p = exo_queue_private(q);
+	char what[128] = "submission";
+
+	if (command && q->detail.reason >= EXO_REASON_OPCODE)
+		exo_describe_command(what, sizeof(what), command, q->first);
+	if (q->detail.reason == EXO_REASON_LBA)
+		return exo_queue_fail(q, result, &q->detail,
+				      "%s refused (the extent is %llu blocks from LBA %llu of "
+				      "namespace %u)",
+				      what, (unsigned long long)p->x->blocks,
+				      (unsigned long long)p->x->start, p->x->nsid);
+	return exo_queue_fail(q, result, &q->detail, "%s refused", what);
+}
+
+int exo_submit(struct exo_queue *q)
+{
+	uint32_t prepared = q->sq_tail - q->sq_head;
+	int r;
+
+	if (!prepared)
+		return 0;
+	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
+	q->detail.reason = EXO_REASON_NONE;
+	q->submit.out_accepted = 0;
+	r = ioctl(exo_queue_private(q)->x->fd, EXO_QUEUE_SUBMIT, &q->submit);
+	if (__builtin_expect(r, 0))
+		return refused(q, -errno);
+	q->sq_head += q->submit.out_accepted;
+	if (__builtin_expect(q->submit.out_accepted != prepared, 0))
+		refused(q, 0);
+	return q->submit.out_accepted;
+}
+
+struct exo_nvme_command *exo_prepared(struct exo_queue *q, unsigned int index, uint64_t *user_data)
+{
+	struct exo_nvme_command *command;
+
+	if (index >= exo_queue_prepared(q))
+		return NULL;
+	command = &q->sq[(q->sq_head + index) & q->mask];
+	if (user_data)
+		*user_data = command->cid < q->depth ? q->user_data[command->cid] : 0;
+	return command;
+}
+
+unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep)
+{
+	unsigned int n = 0;
+
+	while (exo_queue_prepared(q) > keep) {
+		uint16_t cid = q->sq[--q->sq_tail & q->mask].cid;
+
+		if (cid < q->depth && q->free < q->depth)
+			q->cids[q->free++] = cid;
+		n++;
+	}
+	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
+	return n;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
+/* Wait for the device beyond the first few looks. */
+static int __attribute__((noinline))
+wait_long(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
+	  int64_t timeout_ms)
+{
+	int64_t end = now_ms() + timeout_ms;
+	bool alive, late;
+	unsigned int n;
+
+	do {
+		/* Both first: what was posted before either must be found. */
+		alive = exo_queue_alive(q);
+		late = now_ms() >= end;
+		n = exo_reap(q, completions, max);
+		if (n)
+			return n;
+		sched_yield();
+	} while (alive && !late);
+	if (!alive)
+		return exo_queue_fail(
+			q, -ESTALE, NULL,
+			"the queue is dead with %u commands in flight: it was taken back, "
+			"or its device failed or was unbound",
+			exo_queue_in_flight(q));
+	return exo_queue_fail(
+		q, -ETIMEDOUT, NULL,
+		"%u commands are in flight and the device answered none within %lld ms",
+		exo_queue_in_flight(q), (long long)timeout_ms);
+}
+
+int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
+	     int timeout_ms)
+{
+	unsigned int n;
+
+	if (!exo_queue_in_flight(q))
+		return 0;
+	for (int i = 0; i < SPINS; i++) {
+		n = exo_reap(q, completions, max);
+		if (n)
+			return n;
+		relax();
+	}
+	if (timeout_ms < 0)
+		return wait_long(q, completions, max, exo_queue_private(q)->x->io_timeout_ms);
+	return wait_long(q, completions, max, timeout_ms);
+}
