@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The admin queue. The interrupt says that a completion is there; a command whose
+ * interrupt was lost is found at its deadline; one that has none by then means
+ * that the controller has failed.
+ */
+#include <linux/interrupt.h>
+#include <linux/pci.h>
+
+#include "nvme.h"
+#include "params.h"
+
+#define EXO_ADMIN_ENTRIES 32u
+
+int exo_admin_init(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+	int ret;
+
+	mutex_init(&admin->lock);
+	spin_lock_init(&admin->irq_lock);
+	init_completion(&admin->done);
+	ret = exo_dma_buf_alloc(&nvme->dma, &admin->sq,
+				EXO_ADMIN_ENTRIES * sizeof(struct nvme_command),
+				EXO_DMA_DEVICE_READS);
+	if (ret)
+		return ret;
+	ret = exo_dma_buf_alloc(&nvme->dma, &admin->cq,
+				EXO_ADMIN_ENTRIES * sizeof(struct nvme_completion),
+				EXO_DMA_DEVICE_WRITES);
+	if (ret) {
+		exo_dma_buf_unmap(&nvme->dma, &admin->sq);
+		exo_dma_buf_free(&admin->sq);
+	}
+	return ret;
+}
+
+void exo_admin_exit(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+
+	exo_dma_buf_unmap(&nvme->dma, &admin->sq);
+	exo_dma_buf_unmap(&nvme->dma, &admin->cq);
+	/* Untranslated and not quiet: the device may still write its completion queue. */
+	if (exo_nvme_is_quiet(nvme) || nvme->dma.domain) {
+		exo_dma_buf_free(&admin->sq);
+		exo_dma_buf_free(&admin->cq);
+	}
+	mutex_destroy(&admin->lock);
+}
+
+/* Before the controller is enabled: NVMe base 2.0 section 3.5.1, AQA, ASQ, ACQ. */
+void exo_admin_reset(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+	u32 aqa = (EXO_ADMIN_ENTRIES - 1) << 16 | (EXO_ADMIN_ENTRIES - 1);
+
+	memset(admin->cq.va, 0, admin->cq.size);
+	admin->sq_tail = 0;
+	admin->cq_head = 0;
+	admin->phase = 1;
+	admin->cid = -1;
+	writel(aqa, nvme->regs + NVME_REG_AQA);
+	lo_hi_writeq(exo_dma_addr(&admin->sq.map, 0, 0), nvme->regs + NVME_REG_ASQ);
+	lo_hi_writeq(exo_dma_addr(&admin->cq.map, 0, 0), nvme->regs + NVME_REG_ACQ);
+}
+
+/* Takes every completion that is there. True if there was one. */
+static bool exo_admin_poll(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+	struct nvme_completion *cq = admin->cq.va;
+	bool any = false;
+
+	guard(spinlock_irqsave)(&admin->irq_lock);
+	for (;;) {
+		struct nvme_completion *cqe = &cq[admin->cq_head];
+		u16 status = le16_to_cpu(READ_ONCE(cqe->status));
+
+		if ((status & 1) != admin->phase)
+			break;
+		dma_rmb();
+		if (admin->cid == cqe->command_id) {
+			admin->answer.result = le32_to_cpu(cqe->result.u32);
+			admin->answer.status = status >> 1;
+			admin->cid = -1;
+			complete(&admin->done);
+		}
+		if (++admin->cq_head == EXO_ADMIN_ENTRIES) {
+			admin->cq_head = 0;
+			admin->phase ^= 1;
+		}
+		any = true;
+	}
+	if (any)
+		writel(admin->cq_head, exo_nvme_cq_doorbell(nvme, 0));
+	return any;
+}
+
+static irqreturn_t exo_admin_irq(int irq, void *data)
+{
+	return exo_admin_poll(data) ? IRQ_HANDLED : IRQ_NONE;
+}
+
+int exo_admin_request_irq(struct exo_nvme *nvme)
+{
+	nvme->admin.irq = pci_irq_vector(nvme->pdev, 0);
+	return request_irq(nvme->admin.irq, exo_admin_irq, 0, "exo", nvme);
+}
+
+void exo_admin_free_irq(struct exo_nvme *nvme)
+{
+	free_irq(nvme->admin.irq, nvme);
+}
+
+static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
+{
+	struct exo_admin *admin = &nvme->admin;
+	struct nvme_command *sq = admin->sq.va;
+
+	lockdep_assert_held(&admin->lock);
+	reinit_completion(&admin->done);
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+		admin->cid = admin->sq_tail;
+	cmd->common.command_id = admin->sq_tail;
+	sq[admin->sq_tail] = *cmd;
+	if (++admin->sq_tail == EXO_ADMIN_ENTRIES)
+		admin->sq_tail = 0;
+	dma_wmb();
+	writel(admin->sq_tail, exo_nvme_sq_doorbell(nvme, 0));
+}
+
+static int exo_admin_wait(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+	unsigned long deadline = msecs_to_jiffies(exo_admin_timeout_ms());
+
+	if (wait_for_completion_timeout(&admin->done, deadline))
+		return 0;
+	exo_admin_poll(nvme);
+	if (try_wait_for_completion(&admin->done))
+		return 0;
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+		admin->cid = -1;
+	return -ETIMEDOUT;
+}
+
+int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_admin_answer *answer)
+{
+	struct exo_admin *admin = &nvme->admin;
+	int ret;
+
+	*answer = (struct exo_admin_answer){};
+	scoped_guard(mutex, &admin->lock) {
+		if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
+			return -ENODEV;
+		exo_admin_submit(nvme, cmd);
+		ret = exo_admin_wait(nvme);
+		*answer = admin->answer;
+	}
+	if (ret) {
+		exo_nvme_fail(nvme, "an admin command was not answered in time");
+		return ret;
+	}
+	return answer->status & 0x7ff ? -EIO : 0;
+}
+
+/* ---- the commands ---- */
+
+int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.identify = {
+			.opcode = nvme_admin_identify,
+			.nsid = cpu_to_le32(nsid),
+			.cns = cns,
+			.dptr.prp1 = cpu_to_le64(exo_dma_addr(&buf->map, 0, 0)),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+/* Asks for pairs; the device answers how many of each kind there are. */
+int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.features = {
+			.opcode = nvme_admin_set_features,
+			.fid = cpu_to_le32(NVME_FEAT_NUM_QUEUES),
+			.dword11 = cpu_to_le32((wanted - 1) << 16 | (wanted - 1)),
+		},
+	};
+	int ret = exo_admin_run(nvme, &cmd, &answer);
+
+	if (ret)
+		return ret;
+	*got = min3(answer.result & 0xffff, answer.result >> 16, wanted - 1) + 1;
+	return 0;
+}
+
+/* Polled: no interrupt vector. */
+int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+			struct exo_admin_answer *answer)
+{
+	struct nvme_command cmd = {
+		.create_cq = {
+			.opcode = nvme_admin_create_cq,
+			.prp1 = cpu_to_le64(addr),
+			.cqid = cpu_to_le16(qid),
+			.qsize = cpu_to_le16(entries - 1),
+			.cq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, answer);
+}
+
+int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+			struct exo_admin_answer *answer)
+{
+	struct nvme_command cmd = {
+		.create_sq = {
+			.opcode = nvme_admin_create_sq,
+			.prp1 = cpu_to_le64(addr),
+			.sqid = cpu_to_le16(qid),
+			.qsize = cpu_to_le16(entries - 1),
+			.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG),
+			.cqid = cpu_to_le16(qid),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, answer);
+}
+
+static int exo_admin_delete(struct exo_nvme *nvme, u8 opcode, u32 qid)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.delete_queue = {
+			.opcode = opcode,
+			.qid = cpu_to_le16(qid),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_delete_cq(struct exo_nvme *nvme, u32 qid)
+{
+	return exo_admin_delete(nvme, nvme_admin_delete_cq, qid);
+}
+
+int exo_admin_delete_sq(struct exo_nvme *nvme, u32 qid)
+{
+	return exo_admin_delete(nvme, nvme_admin_delete_sq, qid);
+}

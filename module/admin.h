@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The admin queue: one command at a time, each with a deadline.
+ */
+#ifndef EXO_ADMIN_H
+#define EXO_ADMIN_H
+
+#include <linux/completion.h>
+#include <linux/mutex.h>
+#include <linux/nvme.h>
+#include <linux/spinlock.h>
+
+#include "dma.h"
+
+struct exo_nvme;
+
+/* What the device said. */
+struct exo_admin_answer {
+	u32 result; /* dword 0 of the completion */
+	u32 status; /* status field, phase removed */
+};
+
+/**
+ * struct exo_admin - the admin queue
+ * @lock: one command at a time
+ * @sq, @cq: the rings
+ * @irq: interrupt number
+ * @sq_tail: next submission entry
+ * @done: the command in flight was answered
+ * @irq_lock: guards the rest, which the interrupt handler changes
+ * @cq_head: next completion entry
+ * @phase: its expected phase
+ * @cid: command in flight, or -1
+ * @answer: what it got
+ */
+struct exo_admin {
+	struct mutex lock;
+	struct exo_dma_buf sq;
+	struct exo_dma_buf cq;
+	int irq;
+	u32 sq_tail;
+	struct completion done;
+
+	spinlock_t irq_lock;
+	u32 cq_head;
+	u32 phase;
+	int cid;
+	struct exo_admin_answer answer;
+};
+
+int exo_admin_init(struct exo_nvme *nvme);
+void exo_admin_reset(struct exo_nvme *nvme);
+int exo_admin_request_irq(struct exo_nvme *nvme);
+void exo_admin_free_irq(struct exo_nvme *nvme);
+void exo_admin_exit(struct exo_nvme *nvme);
+
+/*
+ * 0, -EIO (answer->status says why), -ETIMEDOUT (the controller has failed then),
+ * -ENODEV (it had, or is gone).
+ */
+int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd,
+		  struct exo_admin_answer *answer);
+
+/* NVMe base specification 2.0 sections 5.4 to 5.7, 5.17, 5.27 */
+int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf);
+int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got);
+int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+			struct exo_admin_answer *answer);
+int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+			struct exo_admin_answer *answer);
+int exo_admin_delete_cq(struct exo_nvme *nvme, u32 qid);
+int exo_admin_delete_sq(struct exo_nvme *nvme, u32 qid);
+
+#endif

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The check: what a program's command may say. Each opcode has a mask of the bits
+ * it may set, over all 16 dwords; what is not in the mask is refused, known or
+ * not. What is left is checked by value: the slot, the blocks, the buffer. The
+ * command has been copied before: nothing here reads what a program can change.
+ */
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/overflow.h>
+
+#include "nvme.h"
+#include "queue.h"
+#include "space.h"
+
+#define EXO_DW(n, bits) [(n) / 2] = (u64)(bits) << ((n) % 2 * 32)
+#define EXO_DW_PAIR(n, even, odd) [(n) / 2] = (u64)(odd) << 32 | (even)
+
+#define EXO_BITS_OPCODE_CID 0xffff00ffu /* dword 0: no fused operation, PRPs */
+#define EXO_BITS_ALL 0xffffffffu
+#define EXO_BITS_NLB 0xffffu /* dword 12 */
+#define EXO_BIT_DEAC BIT(25) /* dword 12 of Write Zeroes: deallocate */
+#define EXO_BIT_FUA BIT(30) /* dword 12 */
+
+/**
+ * struct exo_rule - what one opcode may say
+ * @permitted: bits that may be set, two dwords each
+ * @needs: right on the extent; 0: the opcode is not permitted
+ * @buffer: what the device does with the buffer; 0: there is none
+ * @blocks: it names a range of blocks
+ * @feature: EXO_CONTROLLER_* that it needs
+ */
+struct exo_rule {
+	u64 permitted[8];
+	u32 needs;
+	u32 buffer;
+	bool blocks;
+	u32 feature;
+};
+
+/* NVM command set specification 1.0 section 3.2 */
+static const struct exo_rule exo_rules[] = {
+	[nvme_cmd_flush] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+		},
+		.needs = EXO_RIGHT_WRITE,
+	},
+	[nvme_cmd_write] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA),
+		},
+		.needs = EXO_RIGHT_WRITE,
+		.buffer = EXO_SPACE_DEVICE_READS,
+		.blocks = true,
+	},
+	[nvme_cmd_read] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA),
+		},
+		.needs = EXO_RIGHT_READ,
+		.buffer = EXO_SPACE_DEVICE_WRITES,
+		.blocks = true,
+	},
+	[nvme_cmd_write_zeroes] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_DEAC),
+		},
+		.needs = EXO_RIGHT_WRITE,
+		.blocks = true,
+		.feature = EXO_CONTROLLER_WRITE_ZEROES,
+	},
+};
+
+static int exo_deny(struct exo_detail *detail, int err, u32 reason, u32 dword, u64 value, u64 limit)
+{
+	detail->reason = reason;
+	detail->field = dword;
+	detail->value = value;
+	detail->limit = limit;
+	return err;
+}
+
+static noinline int exo_deny_bits(const u64 *raw, const struct exo_rule *rule,
+				  struct exo_detail *detail)
+{
+	u32 i;
+
+	for (i = 0; i < 16; i++) {
+		u32 bad = (raw[i / 2] & ~rule->permitted[i / 2]) >> (i % 2 * 32);
+
+		if (bad)
+			return exo_deny(detail, -EINVAL, EXO_REASON_BITS, i, bad, 0);
+	}
+	return -EINVAL;
+}
+
+/* Opcode and bits. */
+static const struct exo_rule *exo_check_form(struct exo_queue *q, const struct nvme_command *cmd,
+					     struct exo_detail *detail)
+{
+	const u64 *raw = (const u64 *)cmd;
+	u32 opcode = cmd->common.opcode, i;
+	const struct exo_rule *rule;
+	u64 bad = 0;
+
+	if (unlikely(opcode >= ARRAY_SIZE(exo_rules)))
+		goto out_opcode;
+	rule = &exo_rules[array_index_nospec(opcode, ARRAY_SIZE(exo_rules))];
+	if (unlikely(!rule->needs || (rule->feature & ~q->nvme->features)))
+		goto out_opcode;
+#pragma GCC unroll 8
+	for (i = 0; i < 8; i++)
+		bad |= raw[i] & ~rule->permitted[i];
+	if (unlikely(bad))
+		return ERR_PTR(exo_deny_bits(raw, rule, detail));
+	return rule;
+
+out_opcode:
+	return ERR_PTR(exo_deny(detail, -EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode, 0));
+}
+
+static int exo_check_cid(struct exo_queue *q, u32 cid, struct exo_detail *detail)
+{
+	if (unlikely(cid >= q->depth))
+		return exo_deny(detail, -EINVAL, EXO_REASON_CID, 0, cid, q->depth);
+	cid = array_index_nospec(cid, q->depth);
+	if (unlikely(test_bit(cid, q->busy)))
+		return exo_deny(detail, -EEXIST, EXO_REASON_CID_IN_FLIGHT, 0, cid, 0);
+	return 0;
+}
+
+/* No extent allows it: the best reason is the one that gets closest. */
+static noinline const struct exo_queue_extent *
+exo_deny_extent(struct exo_queue *q, u32 nsid, u64 start, u64 blocks, u32 needs,
+		struct exo_detail *detail)
+{
+	bool same_nsid = false;
+	u32 i;
+
+	for (i = 0; i < q->extent_count; i++) {
+		const struct exo_queue_extent *e = &q->extents[i];
+
+		if (e->nsid != nsid)
+			continue;
+		same_nsid = true;
+		if (start >= e->start && start + blocks <= e->end)
+			return ERR_PTR(exo_deny(detail, -EACCES, EXO_REASON_LBA_RIGHT, 0,
+						needs & ~e->rights, e->rights));
+	}
+	if (!same_nsid)
+		return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, nsid, 0));
+	return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_LBA, 10, start, blocks));
+}
+
+/* The extent that contains the blocks and carries the rights. */
+static const struct exo_queue_extent *exo_check_blocks(struct exo_queue *q,
+						       const struct nvme_command *cmd, u32 needs,
+						       u64 blocks, struct exo_detail *detail)
+{
+	u32 nsid = le32_to_cpu(cmd->rw.nsid), i;
+	u64 start = le64_to_cpu(cmd->rw.slba), end;
+
+	if (unlikely(check_add_overflow(start, blocks, &end)))
+		return ERR_PTR(exo_deny(detail, -EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, start,
+					blocks));
+	for (i = 0; i < q->extent_count; i++) {
+		const struct exo_queue_extent *e = &q->extents[i];
+
+		if (e->nsid == nsid && start >= e->start && end <= e->end &&
+		    !(needs & ~e->rights))
+			return e;
+	}
+	return exo_deny_extent(q, nsid, start, blocks, needs, detail);
+}
+
+/* Flush names no blocks: any extent of the namespace with the right will do. */
+static int exo_check_nsid(struct exo_queue *q, const struct nvme_command *cmd, u32 needs,
+			  struct exo_detail *detail)
+{
+	u32 nsid = le32_to_cpu(cmd->common.nsid), held = 0, i;
+	bool same_nsid = false;
+
+	for (i = 0; i < q->extent_count; i++) {
+		if (q->extents[i].nsid != nsid)
+			continue;
+		same_nsid = true;
+		held |= q->extents[i].rights;
+	}
+	if (!same_nsid)
+		return exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, nsid, 0);
+	if (needs & ~held)
+		return exo_deny(detail, -EACCES, EXO_REASON_LBA_RIGHT, 0, needs & ~held, held);
+	return 0;
+}
+
+static noinline int exo_deny_buffer(u64 entry, u64 need, u64 offset, struct exo_detail *detail)
+{
+	u32 right = need == EXO_SPACE_DEVICE_READS ? EXO_RIGHT_READ : EXO_RIGHT_WRITE;
+
+	if (!entry)
+		return exo_deny(detail, -EFAULT, EXO_REASON_BUFFER, 6, offset, 0);
+	return exo_deny(detail, -EACCES, EXO_REASON_BUFFER_RIGHT, 6, offset, right);
+}
+
+/* NVMe base 2.0 section 4.1.1: PRP entries behind the first, in the slot's own list. */
+static int exo_build_list(struct exo_queue *q, struct nvme_command *cmd, u64 page, u32 pages,
+			  u64 need, struct exo_detail *detail)
+{
+	u32 at = cmd->common.command_id << q->list_shift, i;
+	u32 list_page = at >> PAGE_SHIFT, within = offset_in_page(at);
+	__le64 *list = page_address(q->lists[list_page]) + within;
+
+	for (i = 0; i < pages; i++) {
+		u64 entry = exo_space_entry(q->space, page + i);
+
+		if (unlikely(!(entry & need)))
+			return exo_deny_buffer(entry, need, (page + i) << PAGE_SHIFT, detail);
+		list[i] = cpu_to_le64(entry & ~EXO_SPACE_FLAGS);
+	}
+	cmd->common.dptr.prp2 = cpu_to_le64(exo_dma_addr(&q->lists_map, list_page, 0) + within);
+	return 0;
+}
+
+/* Offset in buffer space to addresses for the device. */
+static int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u32 bytes,
+			    struct exo_detail *detail)
+{
+	u64 offset = le64_to_cpu(cmd->common.dptr.prp1), entry;
+	u64 page = offset >> PAGE_SHIFT;
+	u32 within = offset_in_page(offset);
+	u32 pages = (within + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+	if (unlikely(bytes > q->nvme->transfer_max))
+		return exo_deny(detail, -EMSGSIZE, EXO_REASON_TRANSFER, 12, bytes,
+				q->nvme->transfer_max);
+	if (unlikely(offset & 3))
+		return exo_deny(detail, -EINVAL, EXO_REASON_BUFFER_ALIGN, 6, offset, 0);
+	entry = exo_space_entry(q->space, page);
+	if (unlikely(!(entry & need)))
+		return exo_deny_buffer(entry, need, offset, detail);
+	cmd->common.dptr.prp1 = cpu_to_le64((entry & ~EXO_SPACE_FLAGS) | within);
+	if (pages == 1)
+		return 0;
+	if (pages > 2)
+		return exo_build_list(q, cmd, page + 1, pages - 1, need, detail);
+	entry = exo_space_entry(q->space, page + 1);
+	if (unlikely(!(entry & need)))
+		return exo_deny_buffer(entry, need, (page + 1) << PAGE_SHIFT, detail);
+	cmd->common.dptr.prp2 = cpu_to_le64(entry & ~EXO_SPACE_FLAGS);
+	return 0;
+}
+
+int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
+{
+	const struct exo_rule *rule = exo_check_form(q, cmd, detail);
+	const struct exo_queue_extent *extent;
+	u32 needs, dword12;
+	u64 blocks;
+	int ret;
+
+	if (IS_ERR(rule))
+		return PTR_ERR(rule);
+	ret = exo_check_cid(q, cmd->common.command_id, detail);
+	if (unlikely(ret))
+		return ret;
+	if (!rule->blocks)
+		return exo_check_nsid(q, cmd, rule->needs, detail);
+
+	dword12 = le32_to_cpu(cmd->common.cdw12);
+	blocks = (dword12 & EXO_BITS_NLB) + 1;
+	needs = rule->needs;
+	/* The mask lets only Write Zeroes have this bit. */
+	if (dword12 & EXO_BIT_DEAC)
+		needs |= EXO_RIGHT_TRIM;
+	extent = exo_check_blocks(q, cmd, needs, blocks, detail);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	if (!rule->buffer)
+		return 0;
+	return exo_check_buffer(q, cmd, rule->buffer, blocks << extent->shift, detail);
+}

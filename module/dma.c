@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The two ways to memory.
+ *
+ * Translated: the group is claimed (no other driver may use DMA in it) and our
+ * paging domain attached before the device is enabled. Addresses come from 4 GiB
+ * up, clear of the regions the platform reserves. iommu_unmap() flushes before it
+ * returns: after it the device cannot reach the page, whatever it does.
+ *
+ * Not translated: the DMA API, and only memory that needs no bounce buffer and no
+ * cache maintenance, for nobody calls us between a device's write and the
+ * program's read.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/sizes.h>
+
+#include "dma.h"
+
+#define EXO_IOVA_FIRST (SZ_4G >> PAGE_SHIFT)
+#define EXO_UNIT_PAGES(order) (1ul << (order))
+
+/* ---- translated addresses ---- */
+
+static int exo_iova_reserve(struct exo_dma *dma)
+{
+	struct iommu_resv_region *region;
+	LIST_HEAD(regions);
+	int ret;
+
+	ret = iommu_get_group_resv_regions(dma->group, &regions);
+	list_for_each_entry(region, &regions, list) {
+		unsigned long first = region->start >> PAGE_SHIFT;
+		unsigned long last = (region->start + region->length - 1) >> PAGE_SHIFT;
+
+		if (!ret && last >= EXO_IOVA_FIRST)
+			ret = mtree_insert_range(&dma->iova, max(first, EXO_IOVA_FIRST), last,
+						 dma, GFP_KERNEL);
+	}
+	while (!list_empty(&regions)) {
+		region = list_first_entry(&regions, struct iommu_resv_region, list);
+		list_del(&region->list);
+		kfree(region);
+	}
+	return ret;
+}
+
+/* Aligned to the unit, so that a 2 MiB unit takes one entry. */
+static int exo_iova_take(struct exo_dma *dma, struct exo_dma_map *map)
+{
+	unsigned long unit = EXO_UNIT_PAGES(map->order), first;
+	unsigned long pages = map->count * unit + (unit - 1);
+	int ret;
+
+	guard(mutex)(&dma->lock);
+	ret = mtree_alloc_range(&dma->iova, &first, map, pages, EXO_IOVA_FIRST, dma->iova_last,
+				GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret == -EBUSY ? -ENOSPC : ret;
+	map->iova = (u64)ALIGN(first, unit) << PAGE_SHIFT;
+	return 0;
+}
+
+static void exo_iova_give(struct exo_dma *dma, struct exo_dma_map *map)
+{
+	guard(mutex)(&dma->lock);
+	mtree_erase(&dma->iova, map->iova >> PAGE_SHIFT);
+}
+
+static void exo_iommu_unmap(struct exo_dma *dma, struct exo_dma_map *map, u32 count)
+{
+	size_t unit = PAGE_SIZE << map->order;
+	u32 step = max_t(u32, SZ_2M / unit, 1), i;
+
+	for (i = 0; i < count; i += step) {
+		u32 n = min(step, count - i);
+
+		iommu_unmap(dma->domain, map->iova + (u64)i * unit, n * unit);
+		cond_resched();
+	}
+	exo_iova_give(dma, map);
+}
+
+static int exo_iommu_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **pages)
+{
+	size_t unit = PAGE_SIZE << map->order;
+	int prot = IOMMU_CACHE;
+	int ret;
+	u32 i;
+
+	if (map->access & EXO_DMA_DEVICE_READS)
+		prot |= IOMMU_READ;
+	if (map->access & EXO_DMA_DEVICE_WRITES)
+		prot |= IOMMU_WRITE;
+	ret = exo_iova_take(dma, map);
+	if (ret)
+		return ret;
+	for (i = 0; i < map->count; i++) {
+		ret = fatal_signal_pending(current) ? -EINTR : 0;
+		if (!ret)
+			ret = iommu_map(dma->domain, map->iova + (u64)i * unit,
+					page_to_phys(pages[i]), unit, prot, GFP_KERNEL_ACCOUNT);
+		if (ret) {
+			exo_iommu_unmap(dma, map, i);
+			return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- untranslated addresses ---- */
+
+static enum dma_data_direction exo_dma_direction(u32 access)
+{
+	if (access == EXO_DMA_DEVICE_READS)
+		return DMA_TO_DEVICE;
+	if (access == EXO_DMA_DEVICE_WRITES)
+		return DMA_FROM_DEVICE;
+	return DMA_BIDIRECTIONAL;
+}
+
+static void exo_direct_unmap(struct exo_dma *dma, struct exo_dma_map *map, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		dma_unmap_page_attrs(dma->dev, map->addrs[i], PAGE_SIZE << map->order,
+				     exo_dma_direction(map->access), DMA_ATTR_SKIP_CPU_SYNC);
+		cond_resched();
+	}
+	kvfree(map->addrs);
+	map->addrs = NULL;
+}
+
+static int exo_direct_map_one(struct exo_dma *dma, struct exo_dma_map *map, struct page *page,
+			      dma_addr_t *addr)
+{
+	size_t size = PAGE_SIZE << map->order;
+	enum dma_data_direction dir = exo_dma_direction(map->access);
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	*addr = dma_map_page(dma->dev, page, 0, size, dir);
+	if (dma_mapping_error(dma->dev, *addr))
+		return -ENOMEM;
+	if (!dma_need_sync(dma->dev, *addr))
+		return 0;
+	dma_unmap_page_attrs(dma->dev, *addr, size, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	return -EOPNOTSUPP;
+}
+
+static int exo_direct_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **pages)
+{
+	u32 i;
+	int ret;
+
+	map->addrs = kvcalloc(map->count, sizeof(*map->addrs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!map->addrs)
+		return -ENOMEM;
+	for (i = 0; i < map->count; i++) {
+		ret = exo_direct_map_one(dma, map, pages[i], &map->addrs[i]);
+		if (ret) {
+			exo_direct_unmap(dma, map, i);
+			return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- both ---- */
+
+int exo_dma_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **pages, u32 count,
+		u32 order, u32 access)
+{
+	int ret;
+
+	*map = (struct exo_dma_map){
+		.count = count,
+		.order = order,
+		.access = access,
+	};
+	ret = dma->domain ? exo_iommu_map(dma, map, pages) : exo_direct_map(dma, map, pages);
+	if (ret)
+		map->count = 0;
+	return ret;
+}
+
+void exo_dma_unmap(struct exo_dma *dma, struct exo_dma_map *map)
+{
+	if (!map->count)
+		return;
+	if (dma->domain)
+		exo_iommu_unmap(dma, map, map->count);
+	else
+		exo_direct_unmap(dma, map, map->count);
+	map->count = 0;
+}
+
+static int exo_dma_buf_map(struct exo_dma *dma, struct exo_dma_buf *buf, u32 access)
+{
+	u32 i, count = buf->size >> PAGE_SHIFT;
+	struct page **pages = kvcalloc(count, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!pages)
+		return -ENOMEM;
+	for (i = 0; i < count; i++)
+		pages[i] = virt_to_page(buf->va + i * PAGE_SIZE);
+	ret = exo_dma_map(dma, &buf->map, pages, count, 0, access);
+	kvfree(pages);
+	return ret;
+}
+
+int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access)
+{
+	int ret;
+
+	buf->size = PAGE_ALIGN(size);
+	buf->va = alloc_pages_exact(buf->size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY |
+						       __GFP_NOWARN);
+	if (!buf->va)
+		return -ENOMEM;
+	ret = exo_dma_buf_map(dma, buf, access);
+	if (ret)
+		exo_dma_buf_free(buf);
+	return ret;
+}
+
+void exo_dma_buf_unmap(struct exo_dma *dma, struct exo_dma_buf *buf)
+{
+	exo_dma_unmap(dma, &buf->map);
+}
+
+void exo_dma_buf_free(struct exo_dma_buf *buf)
+{
+	if (buf->va)
+		free_pages_exact(buf->va, buf->size);
+	buf->va = NULL;
+}
+
+/* ---- taking the device ---- */
+
+static int exo_dma_attach(struct exo_dma *dma)
+{
+	int ret;
+
+	dma->domain = iommu_paging_domain_alloc(dma->dev);
+	if (IS_ERR(dma->domain))
+		return PTR_ERR(dma->domain);
+	dma->iova_last = min_t(u64, dma->domain->geometry.aperture_end >> PAGE_SHIFT, LONG_MAX);
+	ret = exo_iova_reserve(dma);
+	if (!ret)
+		ret = iommu_attach_group(dma->domain, dma->group);
+	if (ret)
+		iommu_domain_free(dma->domain);
+	return ret;
+}
+
+int exo_dma_init(struct exo_dma *dma, struct device *dev)
+{
+	int ret;
+
+	dma->dev = dev;
+	dma->domain = NULL;
+	mutex_init(&dma->lock);
+	mt_init_flags(&dma->iova, MT_FLAGS_ALLOC_RANGE);
+	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	if (ret)
+		return ret;
+	dma->group = iommu_group_get(dev);
+	if (!dma->group)
+		return 0;
+	ret = iommu_group_claim_dma_owner(dma->group, dma);
+	if (ret)
+		goto out_put;
+	ret = exo_dma_attach(dma);
+	if (ret)
+		goto out_release;
+	return 0;
+
+out_release:
+	iommu_group_release_dma_owner(dma->group);
+out_put:
+	iommu_group_put(dma->group);
+	mtree_destroy(&dma->iova);
+	dma->domain = NULL;
+	return ret;
+}
+
+void exo_dma_exit(struct exo_dma *dma)
+{
+	if (dma->domain) {
+		iommu_detach_group(dma->domain, dma->group);
+		iommu_domain_free(dma->domain);
+		iommu_group_release_dma_owner(dma->group);
+		iommu_group_put(dma->group);
+		dma->domain = NULL;
+	}
+	mtree_destroy(&dma->iova);
+	mutex_destroy(&dma->lock);
+}

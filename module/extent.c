@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Namespaces, learnt from the device when they are first used, and extents of
+ * them.
+ */
+#include <linux/overflow.h>
+#include <linux/slab.h>
+
+#include "cap.h"
+#include "controller.h"
+#include "extent.h"
+#include "ioctl.h"
+#include "nvme.h"
+
+#define EXO_RIGHTS_EXTENT (EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM)
+
+static bool exo_namespace_gone(struct exo_object *obj)
+{
+	return test_bit(EXO_NVME_DYING, &exo_namespace_of(obj)->nvme->state);
+}
+
+static void exo_namespace_release(struct exo_object *obj)
+{
+	struct exo_namespace *ns = exo_namespace_of(obj);
+
+	exo_nvme_put(ns->nvme);
+	kfree(ns);
+}
+
+static void exo_namespace_describe(struct exo_object *obj, struct exo_cap_query *query)
+{
+	struct exo_namespace *ns = exo_namespace_of(obj);
+
+	query->out_unit_shift = ns->shift;
+	query->out_nsid = ns->nsid;
+	query->out_address = ns->nvme->address;
+}
+
+static const struct exo_object_ops exo_namespace_ops = {
+	.type = EXO_TYPE_EXTENT,
+	.rights = EXO_RIGHTS_EXTENT,
+	.ranged = true,
+	.gone = exo_namespace_gone,
+	.release = exo_namespace_release,
+	.describe = exo_namespace_describe,
+};
+
+/* ---- learning ---- */
+
+/* What the device says of it: NVM command set 1.0 section 4.1.5.1. -ENOENT: not active. */
+static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns *id)
+{
+	const struct nvme_lbaf *format = &id->lbaf[nvme_lbaf_index(id->flbas)];
+
+	ns->blocks = le64_to_cpu(id->nsze);
+	ns->shift = format->ds;
+	ns->metadata = le16_to_cpu(format->ms);
+	if (!ns->blocks)
+		return -ENOENT;
+	/* Larger than a page would need larger units of everything. */
+	return ns->shift < 9 || ns->shift > 12 ? -EOPNOTSUPP : 0;
+}
+
+static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *ns)
+{
+	struct exo_dma_buf buf;
+	int ret;
+
+	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
+	if (ret)
+		return ret;
+	ret = exo_admin_identify(nvme, ns->nsid, NVME_ID_CNS_NS, &buf);
+	/* An invalid number is the device's to refuse. */
+	if (!ret)
+		ret = exo_namespace_parse(ns, buf.va);
+	else if (ret == -EIO)
+		ret = -ENOENT;
+	exo_dma_buf_unmap(&nvme->dma, &buf);
+	exo_dma_buf_free(&buf);
+	return ret;
+}
+
+static struct exo_namespace *exo_namespace_learn(struct exo_nvme *nvme, u32 nsid)
+{
+	struct exo_namespace *ns = kzalloc(sizeof(*ns), GFP_KERNEL);
+	int ret;
+
+	if (!ns)
+		return ERR_PTR(-ENOMEM);
+	exo_object_init(&ns->object, &exo_namespace_ops);
+	exo_nvme_get(nvme);
+	ns->nvme = nvme;
+	ns->nsid = nsid;
+	ret = exo_namespace_identify(nvme, ns);
+	if (!ret)
+		ret = xa_insert(&nvme->namespaces, nsid, ns, GFP_KERNEL);
+	if (!ret)
+		return ns;
+	exo_object_put(&ns->object);
+	return ERR_PTR(ret);
+}
+
+/* Borrowed: it lives as long as the function is bound, which the caller's read lock ensures. */
+static struct exo_namespace *exo_namespace_find(struct exo_nvme *nvme, u32 nsid)
+{
+	struct exo_namespace *ns;
+
+	lockdep_assert_held(&nvme->busy);
+	if (!nsid || nsid > nvme->nn)
+		return ERR_PTR(-ENOENT);
+	guard(mutex)(&nvme->lock);
+	ns = xa_load(&nvme->namespaces, nsid);
+	return ns ? ns : exo_namespace_learn(nvme, nsid);
+}
+
+void exo_extent_end_all(struct exo_nvme *nvme)
+{
+	struct exo_namespace *ns;
+	unsigned long nsid;
+
+	xa_for_each(&nvme->namespaces, nsid, ns) {
+		xa_erase(&nvme->namespaces, nsid);
+		exo_object_unname(&ns->object);
+		exo_object_put(&ns->object);
+	}
+}
+
+/* A reference, or why not; the detail is filled. */
+static struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo_nvme *nvme,
+					       u32 nsid, u32 field)
+{
+	struct exo_namespace *ns = ERR_PTR(-ENODEV);
+	u64 value = nsid;
+	u32 reason = EXO_REASON_DEVICE;
+
+	scoped_guard(rwsem_read, &nvme->busy) {
+		if (exo_nvme_usable(nvme))
+			ns = exo_namespace_find(nvme, nsid);
+		if (!IS_ERR(ns))
+			exo_object_get(&ns->object);
+	}
+	if (!IS_ERR(ns))
+		return ns;
+	if (PTR_ERR(ns) == -ENOENT)
+		reason = EXO_REASON_NO_NAMESPACE;
+	if (PTR_ERR(ns) == -EOPNOTSUPP)
+		reason = EXO_REASON_FORMAT;
+	if (PTR_ERR(ns) == -ENOMEM)
+		reason = EXO_REASON_MEMORY;
+	if (PTR_ERR(ns) == -ENODEV)
+		reason = EXO_REASON_STALE;
+	exo_refuse(call, PTR_ERR(ns), reason, field, value, 0);
+	return ns;
+}
+
+/* ---- EXO_NAMESPACE_QUERY ---- */
+
+/* Identify, active namespace list: the first number above @nsid, or 0. */
+static int exo_namespace_next(struct exo_nvme *nvme, u32 nsid, u32 *next)
+{
+	struct exo_dma_buf buf;
+	int ret;
+
+	*next = 0;
+	if (nsid >= nvme->nn)
+		return 0;
+	guard(rwsem_read)(&nvme->busy);
+	if (!exo_nvme_usable(nvme))
+		return -ENODEV;
+	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
+	if (ret)
+		return ret;
+	ret = exo_admin_identify(nvme, nsid, NVME_ID_CNS_NS_ACTIVE_LIST, &buf);
+	if (!ret)
+		*next = le32_to_cpu(*(__le32 *)buf.va);
+	exo_dma_buf_unmap(&nvme->dma, &buf);
+	exo_dma_buf_free(&buf);
+	return ret;
+}
+
+int exo_namespace_query(struct exo_call *call)
+{
+	struct exo_namespace_query *cmd = &call->arg.namespace_query;
+	u32 field = EXO_FIELD(namespace_query, nsid), nsid = cmd->nsid;
+	struct exo_namespace *ns;
+	struct exo_nvme *nvme;
+	int ret;
+
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_controller_get(call, EXO_FIELD(namespace_query, controller), cmd->controller,
+				   EXO_RIGHT_EXTENT);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	nvme = exo_controller_of(cap->object)->nvme;
+	if (cmd->flags & EXO_NAMESPACE_NEXT) {
+		ret = exo_namespace_next(nvme, cmd->nsid, &nsid);
+		if (ret)
+			return exo_refuse(call, ret, EXO_REASON_DEVICE, field, cmd->nsid, 0);
+	}
+	ns = exo_namespace_get(call, nvme, nsid, field);
+	if (IS_ERR(ns))
+		return PTR_ERR(ns);
+	cmd->out_nsid = ns->nsid;
+	cmd->out_block_shift = ns->shift;
+	cmd->out_metadata = ns->metadata;
+	cmd->out_blocks = ns->blocks;
+	exo_object_put(&ns->object);
+	return exo_call_respond(call);
+}
+
+/* ---- EXO_EXTENT_CREATE ---- */
+
+static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
+{
+	struct exo_extent_create *cmd = &call->arg.extent_create;
+	u64 end;
+
+	if (ns->metadata)
+		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_FORMAT,
+				  EXO_FIELD(extent_create, nsid), ns->metadata, 0);
+	if (!cmd->len)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(extent_create, len), 0,
+				  0);
+	if (check_add_overflow(cmd->start, cmd->len, &end))
+		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW,
+				  EXO_FIELD(extent_create, len), cmd->start, cmd->len);
+	if (cmd->start >= ns->blocks)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(extent_create, start),
+				  cmd->start, ns->blocks);
+	if (end > ns->blocks)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(extent_create, len),
+				  ns->blocks, ns->blocks);
+	return 0;
+}
+
+int exo_extent_create(struct exo_call *call)
+{
+	struct exo_extent_create *cmd = &call->arg.extent_create;
+	struct exo_cap_spec spec = {
+		.start = cmd->start,
+		.len = cmd->len,
+		.rights = cmd->rights,
+	};
+	struct exo_namespace *ns;
+	int ret;
+
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_controller_get(call, EXO_FIELD(extent_create, controller), cmd->controller,
+				   EXO_RIGHT_EXTENT);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	if (!cmd->rights || (cmd->rights & ~EXO_RIGHTS_EXTENT))
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(extent_create, rights),
+				  cmd->rights, EXO_RIGHTS_EXTENT);
+	ns = exo_namespace_get(call, exo_controller_of(cap->object)->nvme, cmd->nsid,
+			       EXO_FIELD(extent_create, nsid));
+	if (IS_ERR(ns))
+		return PTR_ERR(ns);
+	spec.object = &ns->object;
+	ret = exo_extent_check(call, ns);
+	if (!ret)
+		ret = exo_cap_give(call, cap, &spec, &cmd->out_cap, NULL);
+	exo_object_put(&ns->object);
+	return ret;
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Allocating frames from a pool, telling their names, mapping them, freeing them.
+ * They are freed with the last reference to their object, which every page table
+ * view and every device attachment holds: not before nobody can reach them.
+ */
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "cap.h"
+#include "frames.h"
+#include "ioctl.h"
+#include "pool.h"
+#include "view.h"
+
+static atomic64_t exo_frames_allocated = ATOMIC64_INIT(0);
+
+u64 exo_frames_total(void)
+{
+	return atomic64_read(&exo_frames_allocated);
+}
+
+/* Gives back what was got; units that were not are NULL. */
+static void exo_frames_free(struct exo_frames *frames)
+{
+	u32 i;
+
+	for (i = 0; i < frames->count && frames->pages[i]; i++) {
+		__free_pages(frames->pages[i], frames->order);
+		atomic64_sub(BIT(frames->order), &exo_frames_allocated);
+		cond_resched();
+	}
+	exo_budget_give(&frames->pool->budget, (u64)frames->count << frames->order);
+	exo_object_put(&frames->pool->object);
+	kvfree(frames->pages);
+	kfree(frames);
+}
+
+static void exo_frames_release(struct exo_object *obj)
+{
+	exo_frames_free(exo_frames_of(obj));
+}
+
+static void exo_frames_describe(struct exo_object *obj, struct exo_cap_query *query)
+{
+	query->out_unit_shift = PAGE_SHIFT + exo_frames_of(obj)->order;
+}
+
+static int exo_frames_map_check(struct exo_cap *cap, struct vm_area_struct *vma)
+{
+	u32 order = exo_frames_of(cap->object)->order;
+	u64 first = cap->start << order, end = (cap->start + cap->len) << order;
+
+	if (!(cap->rights & EXO_RIGHT_READ))
+		return -EACCES;
+	if ((vma->vm_flags & VM_WRITE) && !(cap->rights & EXO_RIGHT_WRITE))
+		return -EACCES;
+	if (vma->vm_pgoff < first || vma->vm_pgoff + vma_pages(vma) > end)
+		return -ERANGE;
+	return 0;
+}
+
+static bool exo_frames_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn, u32 *order)
+{
+	struct exo_frames *frames = exo_frames_of(obj);
+	pgoff_t unit = page >> frames->order, within = page & (BIT(frames->order) - 1);
+
+	if (unit >= frames->count)
+		return false;
+	*pfn = page_to_pfn(frames->pages[unit]) + within;
+	*order = within ? EXO_ORDER_4K : frames->order;
+	return true;
+}
+
+static const struct exo_object_ops exo_frames_ops = {
+	.type = EXO_TYPE_FRAMES,
+	.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_NAMES,
+	.ranged = true,
+	.release = exo_frames_release,
+	.describe = exo_frames_describe,
+	.map_check = exo_frames_map_check,
+	.map_pfn = exo_frames_map_pfn,
+};
+
+/* ---- EXO_FRAMES_ALLOC ---- */
+
+static int exo_frames_check(struct exo_call *call)
+{
+	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
+
+	if (cmd->order != EXO_ORDER_4K && cmd->order != EXO_ORDER_2M)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_alloc, order),
+				  cmd->order, EXO_ORDER_2M);
+	if (!cmd->count || cmd->count > EXO_FRAMES_UNITS_MAX)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_alloc, count),
+				  cmd->count, EXO_FRAMES_UNITS_MAX);
+	if (cmd->node != EXO_NODE_ANY &&
+	    (cmd->node < 0 || cmd->node >= MAX_NUMNODES || !node_online(cmd->node)))
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_alloc, node),
+				  cmd->node, 0);
+	return 0;
+}
+
+/* The budget is taken first; exo_frames_free() gives it back. */
+static struct exo_frames *exo_frames_create(struct exo_call *call, struct exo_pool *pool)
+{
+	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
+	struct exo_frames *frames = kzalloc(sizeof(*frames), GFP_KERNEL_ACCOUNT);
+	u64 wanted = (u64)cmd->count << cmd->order, left;
+	int ret;
+
+	if (!frames)
+		goto out_memory;
+	frames->pages = kvcalloc(cmd->count, sizeof(*frames->pages),
+				 GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	if (!frames->pages)
+		goto out_memory;
+	if (!exo_budget_take(&pool->budget, wanted, &left)) {
+		ret = exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET, EXO_FIELD(frames_alloc, count),
+				 wanted, left);
+		goto out_free;
+	}
+	exo_object_init(&frames->object, &exo_frames_ops);
+	exo_object_get(&pool->object);
+	frames->pool = pool;
+	frames->order = cmd->order;
+	frames->count = cmd->count;
+	return frames;
+
+out_memory:
+	ret = exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+out_free:
+	if (frames)
+		kvfree(frames->pages);
+	kfree(frames);
+	return ERR_PTR(ret);
+}
+
+static int exo_frames_fill(struct exo_call *call, struct exo_frames *frames)
+{
+	s32 node = call->arg.frames_alloc.node;
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY | __GFP_NOWARN;
+	u32 i;
+
+	if (node == EXO_NODE_ANY)
+		node = NUMA_NO_NODE;
+	else
+		gfp |= __GFP_THISNODE;
+	for (i = 0; i < frames->count; i++) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		frames->pages[i] = alloc_pages_node(node, gfp, frames->order);
+		if (!frames->pages[i])
+			return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY,
+					  EXO_FIELD(frames_alloc, count), i, frames->count);
+		atomic64_add(BIT(frames->order), &exo_frames_allocated);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int exo_frames_respond(struct exo_call *call, struct exo_cap *pool,
+			      struct exo_frames *frames)
+{
+	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
+	struct exo_cap_spec spec = {
+		.object = &frames->object,
+		.len = frames->count,
+		.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE | (pool->rights & EXO_RIGHT_NAMES),
+	};
+
+	return exo_cap_give(call, pool, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
+}
+
+int exo_frames_alloc(struct exo_call *call)
+{
+	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
+	struct exo_frames *frames;
+	int ret;
+
+	struct exo_cap *pool __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(frames_alloc, pool), cmd->pool, EXO_TYPE_POOL,
+			    EXO_RIGHT_ALLOC);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	ret = exo_frames_check(call);
+	if (ret)
+		return ret;
+	frames = exo_frames_create(call, exo_pool_of(pool->object));
+	if (IS_ERR(frames))
+		return PTR_ERR(frames);
+	ret = exo_frames_fill(call, frames);
+	if (!ret)
+		ret = exo_frames_respond(call, pool, frames);
+	/* The creator's name and reference go; the capability, if there is one, has its own. */
+	exo_object_unname(&frames->object);
+	exo_object_put(&frames->object);
+	return ret;
+}
+
+/* ---- EXO_FRAMES_NAMES ---- */
+
+static int exo_names_check(struct exo_call *call, struct exo_cap *cap)
+{
+	struct exo_frames_names *cmd = &call->arg.frames_names;
+	u64 end = cap->start + cap->len;
+
+	if (!cmd->count)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_names, count),
+				  0, 0);
+	if (cmd->first < cap->start || cmd->first >= end)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(frames_names, first),
+				  cmd->first, end);
+	if (cmd->count > end - cmd->first)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(frames_names, count),
+				  end, end);
+	return 0;
+}
+
+int exo_frames_names(struct exo_call *call)
+{
+	struct exo_frames_names *cmd = &call->arg.frames_names;
+	struct exo_frame_name __user *to = u64_to_user_ptr(cmd->names);
+	struct exo_frames *frames;
+	u32 i;
+	int ret;
+
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(frames_names, frames), cmd->frames, EXO_TYPE_FRAMES,
+			    EXO_RIGHT_NAMES);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	ret = exo_names_check(call, cap);
+	if (ret)
+		return ret;
+	frames = exo_frames_of(cap->object);
+	for (i = 0; i < cmd->count; i++) {
+		struct page *page = frames->pages[cmd->first + i];
+		struct exo_frame_name name = {
+			.pfn = page_to_pfn(page),
+			.node = page_to_nid(page),
+			.order = frames->order,
+		};
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (copy_to_user(to + i, &name, sizeof(name)))
+			return -EFAULT;
+		cond_resched();
+	}
+	return 0;
+}

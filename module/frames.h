@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Frames: sets of page frames owned as one object.
+ */
+#ifndef EXO_FRAMES_H
+#define EXO_FRAMES_H
+
+#include "object.h"
+
+struct exo_call;
+struct exo_pool;
+struct page;
+
+/**
+ * struct exo_frames - page frames
+ * @object: mappings and attachments hold references
+ * @pool: charged; a reference
+ * @order: of each unit
+ * @count: units there are
+ * @pages: the first page of each unit
+ */
+struct exo_frames {
+	struct exo_object object;
+	struct exo_pool *pool;
+	u32 order;
+	u32 count;
+	struct page **pages;
+};
+
+static inline struct exo_frames *exo_frames_of(struct exo_object *obj)
+{
+	return container_of(obj, struct exo_frames, object);
+}
+
+u64 exo_frames_total(void);
+int exo_frames_alloc(struct exo_call *call);
+int exo_frames_names(struct exo_call *call);
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module: parameters, the device file, coming and going.
+ */
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+
+#include "params.h"
+#include "pci.h"
+#include "pool.h"
+#include "session.h"
+
+#define EXO_TIMEOUT_MIN_MS 100u
+#define EXO_TIMEOUT_MAX_MS (10u * 60 * 1000)
+
+static unsigned int io_timeout_ms = 30000;
+module_param(io_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(io_timeout_ms,
+		 "how long a command may be in flight when what it uses is taken away (ms)");
+
+static unsigned int admin_timeout_ms = 60000;
+module_param(admin_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(admin_timeout_ms, "how long an admin command may take (ms)");
+
+static unsigned long frames_limit;
+module_param(frames_limit, ulong, 0444);
+MODULE_PARM_DESC(frames_limit, "4 KiB frames that all pools together may have (default: half of memory)");
+
+u32 exo_io_timeout_ms(void)
+{
+	return clamp(READ_ONCE(io_timeout_ms), EXO_TIMEOUT_MIN_MS, EXO_TIMEOUT_MAX_MS);
+}
+
+u32 exo_admin_timeout_ms(void)
+{
+	return clamp(READ_ONCE(admin_timeout_ms), EXO_TIMEOUT_MIN_MS, EXO_TIMEOUT_MAX_MS);
+}
+
+u64 exo_frames_limit(void)
+{
+	return frames_limit ?: totalram_pages() / 2;
+}
+
+/* Anyone may open it: an open gives nothing but an empty session. */
+static struct miscdevice exo_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "exo",
+	.fops = &exo_session_fops,
+	.mode = 0666,
+};
+
+static int __init exo_init(void)
+{
+	int ret = exo_pool_init();
+
+	if (ret)
+		return ret;
+	ret = exo_pci_init();
+	if (ret)
+		goto out_pool;
+	ret = misc_register(&exo_device);
+	if (ret)
+		goto out_pci;
+	return 0;
+
+out_pci:
+	exo_pci_exit();
+out_pool:
+	exo_pool_exit();
+	return ret;
+}
+
+static void __exit exo_exit(void)
+{
+	misc_deregister(&exo_device);
+	exo_pci_exit();
+	exo_pool_exit();
+}
+
+module_init(exo_init);
+module_exit(exo_exit);
+
+MODULE_DESCRIPTION("exokernel: page frames and NVMe queues for unprivileged programs");
+MODULE_AUTHOR("The exo developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

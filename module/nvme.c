@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of an NVMe function's hardware: reset, enable, identify, disable,
+ * shut down, fail. The steps are numbered as in NVMe base 2.0 section 3.5.1.
+ */
+#include <linux/delay.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include "cap.h"
+#include "controller.h"
+#include "nvme.h"
+#include "queue.h"
+
+static LIST_HEAD(exo_nvme_list);
+static DEFINE_MUTEX(exo_nvme_list_lock);
+static atomic64_t exo_quarantined = ATOMIC64_INIT(0);
+
+/* ---- the bound functions ---- */
+
+void exo_nvme_publish(struct exo_nvme *nvme)
+{
+	guard(mutex)(&exo_nvme_list_lock);
+	list_add_tail(&nvme->node, &exo_nvme_list);
+}
+
+void exo_nvme_unpublish(struct exo_nvme *nvme)
+{
+	guard(mutex)(&exo_nvme_list_lock);
+	list_del_init(&nvme->node);
+}
+
+struct exo_nvme *exo_nvme_find(u32 address)
+{
+	struct exo_nvme *nvme;
+
+	guard(mutex)(&exo_nvme_list_lock);
+	list_for_each_entry(nvme, &exo_nvme_list, node) {
+		if (nvme->address == address) {
+			exo_nvme_get(nvme);
+			return nvme;
+		}
+	}
+	return NULL;
+}
+
+u32 exo_nvme_count(void)
+{
+	guard(mutex)(&exo_nvme_list_lock);
+	return list_count_nodes(&exo_nvme_list);
+}
+
+/* ---- memory ---- */
+
+struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
+{
+	struct exo_nvme *nvme = kzalloc(sizeof(*nvme), GFP_KERNEL);
+
+	if (!nvme)
+		return NULL;
+	kref_init(&nvme->ref);
+	INIT_LIST_HEAD(&nvme->node);
+	nvme->pdev = pci_dev_get(pdev);
+	nvme->address = EXO_PCI_ADDRESS(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
+	init_rwsem(&nvme->busy);
+	mutex_init(&nvme->lock);
+	mutex_init(&nvme->fail_lock);
+	xa_init(&nvme->namespaces);
+	spin_lock_init(&nvme->list_lock);
+	INIT_LIST_HEAD(&nvme->live_queues);
+	INIT_LIST_HEAD(&nvme->attachments);
+	__set_bit(0, nvme->qids); /* the admin queue */
+	return nvme;
+}
+
+static void exo_nvme_release(struct kref *ref)
+{
+	struct exo_nvme *nvme = container_of(ref, struct exo_nvme, ref);
+
+	xa_destroy(&nvme->namespaces);
+	mutex_destroy(&nvme->lock);
+	mutex_destroy(&nvme->fail_lock);
+	if (nvme->root)
+		exo_cap_put(nvme->root);
+	pci_dev_put(nvme->pdev);
+	kfree(nvme);
+}
+
+void exo_nvme_get(struct exo_nvme *nvme)
+{
+	kref_get(&nvme->ref);
+}
+
+void exo_nvme_put(struct exo_nvme *nvme)
+{
+	kref_put(&nvme->ref, exo_nvme_release);
+}
+
+/* ---- registers ---- */
+
+static bool exo_nvme_present(struct exo_nvme *nvme)
+{
+	return readl(nvme->regs + NVME_REG_CSTS) != ~0u;
+}
+
+/* CAP.TO: the device's own limit, in units of 500 ms. */
+static int exo_nvme_wait_status(struct exo_nvme *nvme, u32 mask, u32 value)
+{
+	unsigned long deadline = jiffies + (NVME_CAP_TIMEOUT(nvme->cap) + 1) * (HZ / 2);
+
+	for (;;) {
+		bool late = time_after(jiffies, deadline);
+		u32 csts = readl(nvme->regs + NVME_REG_CSTS);
+
+		if (csts == ~0u)
+			return -ENODEV;
+		if ((csts & mask) == value)
+			return 0;
+		if (late)
+			return -ETIMEDOUT;
+		/* There is no interrupt for a change of CSTS. */
+		usleep_range(100, 500);
+	}
+}
+
+/* Bus mastering off and no transaction pending: quiet, whatever the controller thinks. */
+static bool exo_nvme_silence(struct exo_nvme *nvme)
+{
+	u16 command;
+
+	pci_clear_master(nvme->pdev);
+	pci_read_config_word(nvme->pdev, PCI_COMMAND, &command);
+	if (command == (u16)~0)
+		return true;
+	return !(command & PCI_COMMAND_MASTER) && pci_wait_for_pending_transaction(nvme->pdev);
+}
+
+void exo_nvme_disable(struct exo_nvme *nvme)
+{
+	u32 cc = readl(nvme->regs + NVME_REG_CC);
+	int ret = -ENODEV;
+
+	if (exo_nvme_is_quiet(nvme))
+		return;
+	if (exo_nvme_present(nvme)) {
+		writel(cc & ~NVME_CC_ENABLE, nvme->regs + NVME_REG_CC);
+		ret = exo_nvme_wait_status(nvme, NVME_CSTS_RDY, 0);
+	}
+	if (exo_nvme_silence(nvme) || ret == 0)
+		set_bit(EXO_NVME_QUIET, &nvme->state);
+}
+
+/* NVMe base 2.0 section 3.6.1: normal shutdown, bounded by the same limit as a reset. */
+void exo_nvme_shutdown(struct exo_nvme *nvme)
+{
+	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && exo_nvme_present(nvme)) {
+		u32 cc = readl(nvme->regs + NVME_REG_CC);
+
+		cc = (cc & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL;
+		writel(cc, nvme->regs + NVME_REG_CC);
+		if (exo_nvme_wait_status(nvme, NVME_CSTS_SHST_MASK, NVME_CSTS_SHST_CMPLT))
+			pci_warn(nvme->pdev, "shutdown was not completed in time\n");
+	}
+	exo_nvme_disable(nvme);
+}
+
+static int exo_nvme_enable(struct exo_nvme *nvme)
+{
+	u32 cc = NVME_CC_ENABLE | NVME_CC_CSS_NVM | NVME_CC_AMS_RR | NVME_CC_SHN_NONE |
+		 NVME_CC_IOSQES | NVME_CC_IOCQES;
+	int ret;
+
+	/* Steps 1 and 2: disable, wait until it is. */
+	writel(0, nvme->regs + NVME_REG_CC);
+	ret = exo_nvme_wait_status(nvme, NVME_CSTS_RDY, 0);
+	if (ret)
+		return ret;
+	/* Steps 3 to 6: admin queue, configuration, enable, wait until it is. */
+	exo_admin_reset(nvme);
+	writel(cc, nvme->regs + NVME_REG_CC);
+	return exo_nvme_wait_status(nvme, NVME_CSTS_RDY, NVME_CSTS_RDY);
+}
+
+static int exo_nvme_read_capabilities(struct exo_nvme *nvme)
+{
+	nvme->cap = lo_hi_readq(nvme->regs + NVME_REG_CAP);
+	nvme->version = readl(nvme->regs + NVME_REG_VS);
+	if (nvme->cap == ~0ull)
+		return -ENODEV;
+	/* Bit 37 of CAP: the NVM command set; MPSMIN: 4 KiB pages. */
+	if (!(nvme->cap & BIT_ULL(37)) || NVME_CAP_MPSMIN(nvme->cap)) {
+		pci_err(nvme->pdev, "no NVM command set or no 4 KiB pages (CAP %#llx)\n", nvme->cap);
+		return -EOPNOTSUPP;
+	}
+	/* A ring of 2^n entries holds 2^n - 1 commands. */
+	nvme->depth_max = rounddown_pow_of_two(NVME_CAP_MQES(nvme->cap) + 1) - 1;
+	return 0;
+}
+
+/* The rest of BAR 0 may hold fewer doorbells than the device has queues. */
+static u32 exo_nvme_doorbells(struct exo_nvme *nvme)
+{
+	u64 bytes = nvme->regs_size - NVME_REG_DBS;
+
+	return div_u64(bytes, 2 * (4u << NVME_CAP_STRIDE(nvme->cap))) - 1;
+}
+
+static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
+{
+	u32 max = EXO_NVME_PAGE / sizeof(__le64) * EXO_NVME_PAGE; /* one page of PRP list */
+
+	memcpy(nvme->serial, id->sn, sizeof(nvme->serial));
+	memcpy(nvme->model, id->mn, sizeof(nvme->model));
+	memcpy(nvme->firmware, id->fr, sizeof(nvme->firmware));
+	nvme->nn = le32_to_cpu(id->nn);
+	nvme->transfer_max = max;
+	if (id->mdts && id->mdts < 32 - 12)
+		nvme->transfer_max = min(max, EXO_NVME_PAGE << id->mdts);
+	if (nvme->dma.domain)
+		nvme->features |= EXO_CONTROLLER_TRANSLATED;
+	if (le16_to_cpu(id->oncs) & NVME_CTRL_ONCS_WRITE_ZEROES)
+		nvme->features |= EXO_CONTROLLER_WRITE_ZEROES;
+	if (id->vwc & NVME_CTRL_VWC_PRESENT)
+		nvme->features |= EXO_CONTROLLER_VOLATILE_CACHE;
+}
+
+static int exo_nvme_identify(struct exo_nvme *nvme)
+{
+	struct exo_dma_buf buf;
+	int ret;
+
+	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
+	if (ret)
+		return ret;
+	ret = exo_admin_identify(nvme, 0, NVME_ID_CNS_CTRL, &buf);
+	if (!ret)
+		exo_nvme_learn(nvme, buf.va);
+	exo_dma_buf_unmap(&nvme->dma, &buf);
+	exo_dma_buf_free(&buf);
+	return ret;
+}
+
+int exo_nvme_start(struct exo_nvme *nvme)
+{
+	int ret = exo_nvme_read_capabilities(nvme);
+
+	if (ret)
+		return ret;
+	ret = exo_nvme_enable(nvme);
+	if (ret) {
+		pci_err(nvme->pdev, "not ready in time (CSTS %#x)\n",
+			readl(nvme->regs + NVME_REG_CSTS));
+		return ret;
+	}
+	ret = exo_nvme_identify(nvme);
+	if (ret)
+		return ret;
+	ret = exo_admin_set_queues(nvme, min(EXO_NVME_QUEUES_MAX, exo_nvme_doorbells(nvme)),
+				   &nvme->queues);
+	return ret;
+}
+
+/* ---- failure ---- */
+
+void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
+{
+	guard(mutex)(&nvme->fail_lock);
+	if (test_and_set_bit(EXO_NVME_FAILED, &nvme->state))
+		return;
+	pci_err(nvme->pdev, "failed: %s; its queues are dead until it is bound again\n", why);
+	exo_queue_mark_all_dead(nvme);
+	exo_nvme_disable(nvme);
+}
+
+void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)
+{
+	pci_err(nvme->pdev, "%llu frames quarantined: it may still write to them\n", frames);
+	exo_object_get(obj);
+	atomic64_add(frames, &exo_quarantined);
+}
+
+u64 exo_nvme_quarantined(void)
+{
+	return atomic64_read(&exo_quarantined);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * NVMe functions: the hardware behind controllers, extents and queues. The kernel
+ * keeps the registers and the admin queue; this is what it knows and does there.
+ */
+#ifndef EXO_NVME_H
+#define EXO_NVME_H
+
+#include <linux/cleanup.h>
+#include <linux/io.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/nvme.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#include "admin.h"
+#include "dma.h"
+
+struct exo_cap;
+struct exo_controller;
+struct exo_object;
+struct pci_dev;
+
+#define EXO_NVME_PAGE 4096u /* CC.MPS = 0 */
+#define EXO_NVME_QUEUES_MAX 255u
+
+/* enum: bits of exo_nvme.state */
+#define EXO_NVME_DYING 0 /* unbind or shutdown has begun: nothing new */
+#define EXO_NVME_FAILED 1 /* no answer or fatal status: nothing new until bound again */
+#define EXO_NVME_QUIET 2 /* disabled or gone: it starts no DMA any more */
+
+/**
+ * struct exo_nvme - one bound function
+ * @ref: the driver's, and each object of it
+ * @node: in the list of bound functions
+ * @pdev: the function; a reference
+ * @address: EXO_PCI_ADDRESS()
+ * @state: EXO_NVME_* bits
+ * @regs: BAR 0
+ * @regs_size: bytes
+ * @cap: the CAP register
+ * @version: the VS register
+ * @depth_max: commands that fit the largest queue
+ * @transfer_max: bytes of the largest transfer
+ * @queues: I/O queue pairs there are
+ * @features: EXO_CONTROLLER_*
+ * @serial, @model, @firmware: from Identify Controller
+ * @nn: largest namespace number
+ * @dma: the way to memory
+ * @admin: the admin queue
+ * @root: root of the derivation tree
+ * @controller: the object that root claims name: all queues
+ * @busy: read: a call is using the hardware and what it makes is on no list yet;
+ *	write: unbind waits for such calls. Nothing of a program is touched under it
+ * @lock: guards @qids and @namespaces; taken inside @busy
+ * @qids: queue identifiers in use
+ * @namespaces: by nsid
+ * @list_lock: guards @live_queues and @attachments; a leaf
+ * @live_queues: exo_queue.on_nvme
+ * @attachments: exo_attachment.on_nvme
+ * @fail_lock: makes later callers of exo_nvme_fail() wait for the first
+ */
+struct exo_nvme {
+	struct kref ref;
+	struct list_head node;
+	struct pci_dev *pdev;
+	u32 address;
+	unsigned long state;
+
+	void __iomem *regs;
+	u64 regs_size;
+	u64 cap;
+	u32 version;
+	u32 depth_max;
+	u32 transfer_max;
+	u32 queues;
+	u32 features;
+	char serial[20];
+	char model[40];
+	char firmware[8];
+	u32 nn;
+
+	struct exo_dma dma;
+	struct exo_admin admin;
+
+	struct exo_cap *root;
+	struct exo_controller *controller;
+
+	struct rw_semaphore busy;
+	struct mutex lock;
+	DECLARE_BITMAP(qids, EXO_NVME_QUEUES_MAX + 1);
+	struct xarray namespaces;
+
+	spinlock_t list_lock;
+	struct list_head live_queues;
+	struct list_head attachments;
+
+	struct mutex fail_lock;
+};
+
+/* The bound functions. */
+void exo_nvme_publish(struct exo_nvme *nvme);
+void exo_nvme_unpublish(struct exo_nvme *nvme);
+struct exo_nvme *exo_nvme_find(u32 address);
+u32 exo_nvme_count(void);
+
+struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev);
+void exo_nvme_get(struct exo_nvme *nvme);
+void exo_nvme_put(struct exo_nvme *nvme);
+DEFINE_FREE(exo_nvme_put, struct exo_nvme *, if (!IS_ERR_OR_NULL(_T)) exo_nvme_put(_T))
+
+/* Reset, enable, identify. After exo_nvme_disable() it is quiet, or state does not say so. */
+int exo_nvme_start(struct exo_nvme *nvme);
+void exo_nvme_disable(struct exo_nvme *nvme);
+void exo_nvme_shutdown(struct exo_nvme *nvme);
+
+/* It did not answer, or reports fatal status: all its queues die, and it is disabled. */
+void exo_nvme_fail(struct exo_nvme *nvme, const char *why);
+
+/* A silent device may still write to what @obj holds: keep it for ever. */
+void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames);
+u64 exo_nvme_quarantined(void);
+
+static inline bool exo_nvme_usable(struct exo_nvme *nvme)
+{
+	return !(READ_ONCE(nvme->state) & (BIT(EXO_NVME_DYING) | BIT(EXO_NVME_FAILED)));
+}
+
+static inline bool exo_nvme_is_quiet(struct exo_nvme *nvme)
+{
+	return test_bit(EXO_NVME_QUIET, &nvme->state);
+}
+
+/* NVMe over PCIe Transport 1.0 section 3.1.2: SQyTDBL, CQyHDBL */
+static inline void __iomem *exo_nvme_sq_doorbell(struct exo_nvme *nvme, u32 qid)
+{
+	return nvme->regs + NVME_REG_DBS + ((2 * qid) * (4u << NVME_CAP_STRIDE(nvme->cap)));
+}
+
+static inline void __iomem *exo_nvme_cq_doorbell(struct exo_nvme *nvme, u32 qid)
+{
+	return nvme->regs + NVME_REG_DBS + ((2 * qid + 1) * (4u << NVME_CAP_STRIDE(nvme->cap)));
+}
+
+#endif

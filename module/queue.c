@@ -1,0 +1,699 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a queue: memory, the device's queue pair, extents attached, waiting
+ * for commands, death.
+ */
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "binding.h"
+#include "cap.h"
+#include "controller.h"
+#include "extent.h"
+#include "ioctl.h"
+#include "nvme.h"
+#include "params.h"
+#include "queue.h"
+#include "space.h"
+#include "view.h"
+
+/**
+ * struct exo_extent_binding - an extent attached to a queue
+ * @binding: the common part; the capability is the extent's
+ * @queue: a reference
+ */
+struct exo_extent_binding {
+	struct exo_binding binding;
+	struct exo_queue *queue;
+};
+
+/* ---- waiting ---- */
+
+/* Is a command in flight that was submitted before @epoch began? */
+static bool exo_queue_older(struct exo_queue *q, u32 epoch)
+{
+	u32 cid;
+
+	lockdep_assert_held(&q->lock);
+	if (!q->in_flight || q->gone)
+		return false;
+	for_each_set_bit(cid, q->busy, q->depth) {
+		if ((s32)(q->slot_epoch[cid] - epoch) < 0)
+			return true;
+	}
+	return false;
+}
+
+static u32 exo_queue_new_epoch(struct exo_queue *q)
+{
+	guard(mutex)(&q->lock);
+	return ++q->epoch;
+}
+
+static bool exo_queue_drained(struct exo_queue *q, u32 epoch)
+{
+	guard(mutex)(&q->lock);
+	exo_queue_scan(q);
+	return !exo_queue_older(q, epoch);
+}
+
+void exo_queue_quiesce(struct exo_queue *q)
+{
+	struct exo_nvme *nvme = q->nvme;
+	unsigned long deadline = jiffies + msecs_to_jiffies(exo_io_timeout_ms());
+	unsigned long pause = 10;
+	u32 epoch = exo_queue_new_epoch(q);
+
+	for (;;) {
+		bool late = time_after(jiffies, deadline);
+
+		if (exo_queue_drained(q, epoch) || test_bit(EXO_NVME_FAILED, &nvme->state) ||
+		    exo_nvme_is_quiet(nvme))
+			return;
+		if (late)
+			break;
+		/* These queues have no interrupt: there is nothing to wait for but time. */
+		usleep_range(pause, 2 * pause);
+		pause = min(2 * pause, 1000ul);
+	}
+	exo_nvme_fail(nvme, "an I/O command did not end in time");
+}
+
+/* ---- death, in the phases of struct exo_object_ops ---- */
+
+/* Without the lock: a submission under way writes to memory that is still there. */
+static void exo_queue_mark_dead(struct exo_queue *q)
+{
+	WRITE_ONCE(q->dead, true);
+	WRITE_ONCE(q->status->state, EXO_QUEUE_DEAD);
+}
+
+void exo_queue_mark_all_dead(struct exo_nvme *nvme)
+{
+	struct exo_queue *q;
+
+	guard(spinlock)(&nvme->list_lock);
+	list_for_each_entry(q, &nvme->live_queues, on_nvme)
+		exo_queue_mark_dead(q);
+}
+
+static void exo_queue_stop(struct exo_object *obj)
+{
+	struct exo_queue *q = exo_queue_of(obj);
+
+	/* With the lock: no submission is under way when this returns. */
+	guard(mutex)(&q->lock);
+	exo_queue_mark_dead(q);
+}
+
+static void exo_queue_drain(struct exo_object *obj)
+{
+	exo_queue_quiesce(exo_queue_of(obj));
+}
+
+/* NVMe base 2.0 section 5.6: the submission queue before its completion queue. */
+static void exo_queue_delete(struct exo_queue *q)
+{
+	struct exo_nvme *nvme = q->nvme;
+
+	if (q->made_sq && exo_admin_delete_sq(nvme, q->qid) == -EIO)
+		exo_nvme_fail(nvme, "it refused to delete a submission queue");
+	if (q->made_cq && exo_admin_delete_cq(nvme, q->qid) == -EIO)
+		exo_nvme_fail(nvme, "it refused to delete a completion queue");
+	guard(mutex)(&q->lock);
+	q->gone = true;
+}
+
+static u64 exo_queue_frames(struct exo_queue *q)
+{
+	return ((q->sq.size + q->cq.size) >> PAGE_SHIFT) + q->list_pages;
+}
+
+static void exo_queue_unmap(struct exo_queue *q)
+{
+	struct exo_nvme *nvme = q->nvme;
+
+	if (test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme) &&
+	    !nvme->dma.domain && q->made_cq)
+		exo_nvme_quarantine(nvme, &q->object, exo_queue_frames(q));
+	exo_dma_buf_unmap(&nvme->dma, &q->sq);
+	exo_dma_buf_unmap(&nvme->dma, &q->cq);
+	exo_dma_unmap(&nvme->dma, &q->lists_map);
+}
+
+static void exo_queue_end_extents(struct exo_queue *q)
+{
+	for (;;) {
+		struct exo_binding *binding = NULL;
+
+		scoped_guard(mutex, &q->lock) {
+			if (q->extent_count) {
+				binding = &q->extents[0].binding->binding;
+				kref_get(&binding->ref);
+			}
+		}
+		if (!binding)
+			return;
+		exo_binding_end(binding);
+		exo_binding_put(binding);
+	}
+}
+
+static void exo_queue_unbind(struct exo_object *obj)
+{
+	struct exo_queue *q = exo_queue_of(obj);
+	struct exo_nvme *nvme = q->nvme;
+
+	exo_queue_delete(q);
+	exo_queue_unmap(q);
+	exo_queue_end_extents(q);
+	exo_space_remove_queue(q->space, q);
+	if (q->qid) {
+		guard(mutex)(&nvme->lock);
+		__clear_bit(q->qid, nvme->qids);
+	}
+	exo_budget_give(&q->controller->budget, 1);
+	/* Last: unbind of the function waits until the list is empty. */
+	guard(spinlock)(&nvme->list_lock);
+	list_del_init(&q->on_nvme);
+}
+
+void exo_queue_kill_all(struct exo_nvme *nvme)
+{
+	for (;;) {
+		struct exo_queue *q;
+
+		scoped_guard(spinlock, &nvme->list_lock) {
+			q = list_first_entry_or_null(&nvme->live_queues, struct exo_queue, on_nvme);
+			if (q)
+				exo_object_get(&q->object);
+		}
+		if (!q)
+			return;
+		exo_object_kill(&q->object);
+		exo_object_put(&q->object);
+	}
+}
+
+static void exo_queue_free_lists(struct exo_queue *q)
+{
+	u32 i;
+
+	for (i = 0; q->lists && i < q->list_pages; i++)
+		if (q->lists[i])
+			__free_page(q->lists[i]);
+	kvfree(q->lists);
+}
+
+static void exo_queue_release(struct exo_object *obj)
+{
+	struct exo_queue *q = exo_queue_of(obj);
+
+	exo_queue_free_lists(q);
+	exo_dma_buf_free(&q->sq);
+	exo_dma_buf_free(&q->cq);
+	if (q->shared)
+		free_pages_exact(q->shared, q->ring_size);
+	if (q->status)
+		free_page((unsigned long)q->status);
+	kvfree(q->slot_epoch);
+	bitmap_free(q->busy);
+	mutex_destroy(&q->lock);
+	exo_space_put(q->space);
+	exo_object_put(&q->controller->object);
+	exo_nvme_put(q->nvme);
+	kfree(q);
+}
+
+/* ---- mapping: the control page and the ring, then the status page and the completions ---- */
+
+static int exo_queue_map_check(struct exo_cap *cap, struct vm_area_struct *vma)
+{
+	struct exo_queue *q = exo_queue_of(cap->object);
+	pgoff_t rw = q->ring_size >> PAGE_SHIFT, end = rw + 1 + (q->cq.size >> PAGE_SHIFT);
+	pgoff_t first = vma->vm_pgoff, last = vma->vm_pgoff + vma_pages(vma);
+
+	if (!(cap->rights & EXO_RIGHT_SUBMIT))
+		return -EACCES;
+	if (last > end || (first < rw && last > rw))
+		return -ERANGE;
+	if (first >= rw && (vma->vm_flags & VM_WRITE))
+		return -EACCES;
+	return 0;
+}
+
+static bool exo_queue_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn, u32 *order)
+{
+	struct exo_queue *q = exo_queue_of(obj);
+	pgoff_t rw = q->ring_size >> PAGE_SHIFT;
+	void *va;
+
+	if (page < rw)
+		va = q->shared + (page << PAGE_SHIFT);
+	else if (page == rw)
+		va = q->status;
+	else if (page - rw - 1 < q->cq.size >> PAGE_SHIFT)
+		va = q->cq.va + ((page - rw - 1) << PAGE_SHIFT);
+	else
+		return false;
+	*pfn = PHYS_PFN(virt_to_phys(va));
+	return true;
+}
+
+static bool exo_queue_object_gone(struct exo_object *obj)
+{
+	return READ_ONCE(exo_queue_of(obj)->dead);
+}
+
+static void exo_queue_describe(struct exo_object *obj, struct exo_cap_query *query)
+{
+	query->out_address = exo_queue_of(obj)->nvme->address;
+}
+
+static const struct exo_object_ops exo_queue_ops = {
+	.type = EXO_TYPE_QUEUE,
+	.rights = EXO_RIGHT_SUBMIT,
+	.gone = exo_queue_object_gone,
+	.stop = exo_queue_stop,
+	.drain = exo_queue_drain,
+	.unbind = exo_queue_unbind,
+	.release = exo_queue_release,
+	.describe = exo_queue_describe,
+	.map_check = exo_queue_map_check,
+	.map_pfn = exo_queue_map_pfn,
+	.map_outlives = true,
+};
+
+/* ---- birth ---- */
+
+/* Takes over the reference to @space; the budget is taken. Nothing the device knows of yet. */
+static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, struct exo_space *space,
+					 u32 depth)
+{
+	struct exo_queue *q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
+	u32 entries = roundup_pow_of_two(depth + 1);
+
+	if (!q)
+		return NULL;
+	q->status = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!q->status) {
+		kfree(q);
+		return NULL;
+	}
+	exo_object_init(&q->object, &exo_queue_ops);
+	exo_nvme_get(controller->nvme);
+	exo_object_get(&controller->object);
+	q->nvme = controller->nvme;
+	q->controller = controller;
+	q->space = space;
+	INIT_LIST_HEAD(&q->on_nvme);
+	INIT_LIST_HEAD(&q->on_space);
+	mutex_init(&q->lock);
+	q->depth = depth;
+	q->mask = entries - 1;
+	q->log2 = ilog2(entries);
+	q->list_shift = ilog2(q->nvme->transfer_max / EXO_NVME_PAGE * sizeof(__le64));
+	q->list_pages = DIV_ROUND_UP(depth << q->list_shift, PAGE_SIZE);
+	q->ring_size = PAGE_ALIGN(PAGE_SIZE + entries * sizeof(struct nvme_command));
+	return q;
+}
+
+static int exo_queue_alloc_slots(struct exo_queue *q)
+{
+	q->slot_epoch = kvcalloc(q->depth, sizeof(*q->slot_epoch), GFP_KERNEL_ACCOUNT);
+	q->busy = bitmap_zalloc(q->depth, GFP_KERNEL_ACCOUNT);
+	q->shared = alloc_pages_exact(q->ring_size, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+							    __GFP_NORETRY | __GFP_NOWARN);
+	if (!q->slot_epoch || !q->busy || !q->shared)
+		return -ENOMEM;
+	q->control = q->shared;
+	q->ring = q->shared + PAGE_SIZE;
+	return 0;
+}
+
+static int exo_queue_alloc_lists(struct exo_queue *q)
+{
+	u32 i;
+
+	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), GFP_KERNEL_ACCOUNT);
+	if (!q->lists)
+		return -ENOMEM;
+	for (i = 0; i < q->list_pages; i++) {
+		q->lists[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!q->lists[i])
+			return -ENOMEM;
+	}
+	return exo_dma_map(&q->nvme->dma, &q->lists_map, q->lists, q->list_pages, 0,
+			   EXO_DMA_DEVICE_READS);
+}
+
+static int exo_queue_alloc_rings(struct exo_queue *q)
+{
+	struct exo_dma *dma = &q->nvme->dma;
+	u32 entries = q->mask + 1;
+	int ret;
+
+	ret = exo_dma_buf_alloc(dma, &q->sq, entries * sizeof(struct nvme_command),
+				EXO_DMA_DEVICE_READS);
+	if (ret)
+		return ret;
+	return exo_dma_buf_alloc(dma, &q->cq, entries * sizeof(struct nvme_completion),
+				 EXO_DMA_DEVICE_WRITES);
+}
+
+static int exo_queue_take_qid(struct exo_queue *q)
+{
+	struct exo_nvme *nvme = q->nvme;
+	u32 qid;
+
+	guard(mutex)(&nvme->lock);
+	qid = find_first_zero_bit(nvme->qids, nvme->queues + 1);
+	if (qid > nvme->queues)
+		return -ENOSPC;
+	__set_bit(qid, nvme->qids);
+	q->qid = qid;
+	q->sq_doorbell = exo_nvme_sq_doorbell(nvme, qid);
+	q->cq_doorbell = exo_nvme_cq_doorbell(nvme, qid);
+	return 0;
+}
+
+/* NVMe base 2.0 section 3.5.1 step 9: the completion queue, then its submission queue. */
+static int exo_queue_make(struct exo_queue *q, struct exo_admin_answer *answer)
+{
+	struct exo_nvme *nvme = q->nvme;
+	u32 entries = q->mask + 1;
+	int ret;
+
+	ret = exo_admin_create_cq(nvme, q->qid, entries, exo_dma_addr(&q->cq.map, 0, 0), answer);
+	/* After a time-out it may or may not exist: assume it does. */
+	q->made_cq = ret == 0 || ret == -ETIMEDOUT;
+	if (ret)
+		return ret;
+	ret = exo_admin_create_sq(nvme, q->qid, entries, exo_dma_addr(&q->sq.map, 0, 0), answer);
+	q->made_sq = ret == 0 || ret == -ETIMEDOUT;
+	return ret;
+}
+
+/* All that needs the hardware, and the lists by which unbind finds the queue. */
+static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
+{
+	struct exo_nvme *nvme = q->nvme;
+	int ret = exo_queue_alloc_slots(q);
+
+	if (ret)
+		return ret;
+	guard(rwsem_read)(&nvme->busy);
+	if (!exo_nvme_usable(nvme))
+		return -ENODEV;
+	scoped_guard(spinlock, &nvme->list_lock)
+		list_add(&q->on_nvme, &nvme->live_queues);
+	exo_space_add_queue(q->space, q);
+	ret = exo_queue_alloc_lists(q);
+	if (!ret)
+		ret = exo_queue_alloc_rings(q);
+	if (!ret)
+		ret = exo_queue_take_qid(q);
+	if (!ret)
+		ret = exo_queue_make(q, answer);
+	return ret;
+}
+
+static int exo_queue_explain(struct exo_call *call, int err, const struct exo_admin_answer *answer)
+{
+	switch (err) {
+	case -ENOMEM:
+		return exo_refuse(call, err, EXO_REASON_MEMORY, 0, 0, 0);
+	case -ENODEV:
+		return exo_refuse(call, err, EXO_REASON_STALE, EXO_FIELD(queue_create, controller),
+				  call->arg.queue_create.controller, 0);
+	case -EIO:
+		return exo_refuse(call, err, EXO_REASON_DEVICE, 0, answer->status, 0);
+	case -ETIMEDOUT:
+		return exo_refuse(call, err, EXO_REASON_DEVICE, 0, exo_admin_timeout_ms(), 0);
+	case -ENOSPC:
+		return exo_refuse(call, err, EXO_REASON_TABLE_FULL, 0, 0, 0);
+	default:
+		return err;
+	}
+}
+
+static int exo_queue_respond(struct exo_call *call, struct exo_cap *controller, struct exo_queue *q)
+{
+	struct exo_queue_create *cmd = &call->arg.queue_create;
+	struct exo_cap_spec spec = { .object = &q->object, .rights = EXO_RIGHT_SUBMIT };
+
+	cmd->out_entries = q->mask + 1;
+	cmd->out_qid = q->qid;
+	cmd->out_rw_size = q->ring_size;
+	cmd->out_ro_size = PAGE_SIZE + q->cq.size;
+	return exo_cap_give(call, controller, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
+}
+
+static int exo_queue_check_create(struct exo_call *call, struct exo_controller *controller)
+{
+	struct exo_queue_create *cmd = &call->arg.queue_create;
+	u64 left;
+
+	if (cmd->mode != EXO_QUEUE_CHECKED)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, mode),
+				  cmd->mode, EXO_QUEUE_CHECKED);
+	if (!cmd->depth || cmd->depth > controller->nvme->depth_max)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, depth),
+				  cmd->depth, controller->nvme->depth_max);
+	if (!exo_budget_take(&controller->budget, 1, &left))
+		return exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET,
+				  EXO_FIELD(queue_create, controller), 1, left);
+	return 0;
+}
+
+static struct exo_queue *exo_queue_prepare(struct exo_call *call, struct exo_controller *controller)
+{
+	struct exo_space *space = exo_space_get(call->session, controller->nvme);
+	struct exo_queue *q = NULL;
+
+	if (space)
+		q = exo_queue_alloc(controller, space, call->arg.queue_create.depth);
+	if (!q && space)
+		exo_space_put(space);
+	return q;
+}
+
+int exo_queue_create(struct exo_call *call)
+{
+	struct exo_queue_create *cmd = &call->arg.queue_create;
+	struct exo_admin_answer answer = {};
+	struct exo_controller *controller;
+	struct exo_queue *q;
+	int ret;
+
+	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
+		call, EXO_FIELD(queue_create, controller), cmd->controller, EXO_RIGHT_QUEUE);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	controller = exo_controller_of(cap->object);
+	ret = exo_queue_check_create(call, controller);
+	if (ret)
+		return ret;
+	q = exo_queue_prepare(call, controller);
+	if (!q) {
+		exo_budget_give(&controller->budget, 1);
+		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	}
+	ret = exo_queue_start(q, &answer);
+	ret = ret ? exo_queue_explain(call, ret, &answer) : exo_queue_respond(call, cap, q);
+	/* The creator's name and reference go; without a capability this kills it. */
+	exo_object_unname(&q->object);
+	exo_object_put(&q->object);
+	return ret;
+}
+
+/* ---- EXO_QUEUE_QUERY ---- */
+
+/* Also of a dead queue, and of one whose function is gone. */
+static struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 id)
+{
+	struct exo_cap *cap = exo_cap_get_any(call, field, id);
+	u32 type;
+
+	if (IS_ERR(cap) || cap->object->ops == &exo_queue_ops)
+		return cap;
+	type = cap->object->ops->type;
+	exo_cap_put(cap);
+	return ERR_PTR(exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field, type,
+				  EXO_TYPE_QUEUE));
+}
+
+int exo_queue_query(struct exo_call *call)
+{
+	struct exo_queue_query *cmd = &call->arg.queue_query;
+	struct exo_queue *q;
+
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_queue_get_any(call, EXO_FIELD(queue_query, queue), cmd->queue);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	q = exo_queue_of(cap->object);
+	scoped_guard(mutex, &q->lock) {
+		if (!q->gone)
+			exo_queue_scan(q);
+		cmd->out_mode = EXO_QUEUE_CHECKED;
+		cmd->out_state = q->dead ? EXO_QUEUE_DEAD : EXO_QUEUE_LIVE;
+		cmd->out_qid = q->qid;
+		cmd->out_depth = q->depth;
+		cmd->out_entries = q->mask + 1;
+		cmd->out_submitted = q->submitted;
+		cmd->out_completed = q->completed;
+		cmd->out_refused = q->refused;
+		cmd->out_extents = q->extent_count;
+	}
+	return exo_call_respond(call);
+}
+
+/* ---- extents of a queue ---- */
+
+static int exo_queue_find_extent(struct exo_queue *q, struct exo_cap *cap)
+{
+	u32 i;
+
+	lockdep_assert_held(&q->lock);
+	for (i = 0; i < q->extent_count; i++)
+		if (q->extents[i].binding->binding.cap == cap)
+			return i;
+	return -ENOENT;
+}
+
+/* No new command can use it; those in flight are waited for. */
+static void exo_extent_sever(struct exo_binding *binding)
+{
+	struct exo_extent_binding *eb = container_of(binding, struct exo_extent_binding, binding);
+	struct exo_queue *q = eb->queue;
+	int i;
+
+	scoped_guard(mutex, &q->lock) {
+		i = exo_queue_find_extent(q, binding->cap);
+		if (i >= 0)
+			q->extents[i] = q->extents[--q->extent_count];
+	}
+	exo_queue_quiesce(q);
+}
+
+static void exo_extent_binding_release(struct exo_binding *binding)
+{
+	struct exo_extent_binding *eb = container_of(binding, struct exo_extent_binding, binding);
+
+	exo_object_put(&eb->queue->object);
+	kfree(eb);
+}
+
+static const struct exo_binding_ops exo_extent_binding_ops = {
+	.sever = exo_extent_sever,
+	.release = exo_extent_binding_release,
+};
+
+static int exo_queue_enter_extent(struct exo_call *call, struct exo_queue *q,
+				  struct exo_extent_binding *eb)
+{
+	struct exo_cap *cap = eb->binding.cap;
+	struct exo_namespace *ns = exo_namespace_of(cap->object);
+	u32 field = EXO_FIELD(queue_attach, extent);
+
+	guard(mutex)(&q->lock);
+	if (q->dead)
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_attach, queue),
+				  call->arg.queue_attach.queue, 0);
+	if (exo_queue_find_extent(q, cap) >= 0)
+		return exo_refuse(call, -EEXIST, EXO_REASON_ATTACHED, field, cap->id, 0);
+	if (q->extent_count == EXO_QUEUE_EXTENTS_MAX)
+		return exo_refuse(call, -ENOSPC, EXO_REASON_TABLE_FULL, field, 0,
+				  EXO_QUEUE_EXTENTS_MAX);
+	q->extents[q->extent_count++] = (struct exo_queue_extent){
+		.start = cap->start,
+		.end = cap->start + cap->len,
+		.nsid = ns->nsid,
+		.rights = cap->rights,
+		.shift = ns->shift,
+		.binding = eb,
+	};
+	return 0;
+}
+
+static int exo_queue_attach_extent(struct exo_call *call, struct exo_queue *q,
+				   struct exo_extent_binding *eb)
+{
+	struct exo_cap *cap = eb->binding.cap;
+	int ret;
+
+	guard(mutex)(&cap->lock);
+	if (cap->dead)
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_attach, extent),
+				  cap->id, 0);
+	ret = exo_queue_enter_extent(call, q, eb);
+	if (!ret)
+		exo_binding_publish(&eb->binding);
+	return ret;
+}
+
+int exo_queue_attach(struct exo_call *call)
+{
+	struct exo_queue_attach *cmd = &call->arg.queue_attach;
+	struct exo_extent_binding *eb;
+	struct exo_queue *q;
+	int ret;
+
+	struct exo_cap *queue __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(queue_attach, queue), cmd->queue, EXO_TYPE_QUEUE,
+			    EXO_RIGHT_SUBMIT);
+	if (IS_ERR(queue))
+		return PTR_ERR(queue);
+	struct exo_cap *extent __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(queue_attach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	q = exo_queue_of(queue->object);
+	if (exo_namespace_of(extent->object)->nvme != q->nvme)
+		return exo_refuse(call, -EINVAL, EXO_REASON_OTHER_CONTROLLER,
+				  EXO_FIELD(queue_attach, extent), cmd->extent, 0);
+
+	eb = kzalloc(sizeof(*eb), GFP_KERNEL_ACCOUNT);
+	if (!eb)
+		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	exo_binding_init(&eb->binding, &exo_extent_binding_ops, extent);
+	exo_object_get(&q->object);
+	eb->queue = q;
+	ret = exo_queue_attach_extent(call, q, eb);
+	exo_binding_put(&eb->binding);
+	return ret;
+}
+
+int exo_queue_detach(struct exo_call *call)
+{
+	struct exo_queue_detach *cmd = &call->arg.queue_detach;
+	struct exo_binding *binding = NULL;
+	struct exo_queue *q;
+	int i;
+
+	struct exo_cap *queue __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(queue_detach, queue), cmd->queue, EXO_TYPE_QUEUE,
+			    EXO_RIGHT_SUBMIT);
+	if (IS_ERR(queue))
+		return PTR_ERR(queue);
+	struct exo_cap *extent __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(queue_detach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	q = exo_queue_of(queue->object);
+	scoped_guard(mutex, &q->lock) {
+		i = exo_queue_find_extent(q, extent);
+		if (i >= 0) {
+			binding = &q->extents[i].binding->binding;
+			kref_get(&binding->ref);
+		}
+	}
+	if (!binding)
+		return exo_refuse(call, -ENOENT, EXO_REASON_NOT_ATTACHED,
+				  EXO_FIELD(queue_detach, extent), cmd->extent, 0);
+	exo_binding_end(binding);
+	exo_binding_put(binding);
+	return 0;
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Buffer space, and attachments: frames that a function may reach.
+ *
+ * An attachment is made in steps: mapped for the device and entered in the lists
+ * that its death walks; answered to the program; filled into the table. It ends
+ * in the reverse: cleared from the table; waited for in every queue of the space;
+ * unmapped. Only then does it let go of its frames.
+ */
+#include <linux/slab.h>
+
+#include "binding.h"
+#include "cap.h"
+#include "controller.h"
+#include "frames.h"
+#include "ioctl.h"
+#include "nvme.h"
+#include "queue.h"
+#include "session.h"
+#include "space.h"
+
+/**
+ * struct exo_attachment - a range of frames in a buffer space
+ * @binding: the common part; the capability is the frames'
+ * @space: a reference
+ * @frames: a reference
+ * @map: for the device
+ * @first: page index in the space
+ * @pages: page indexes taken
+ * @entered: @first is valid
+ * @on_nvme: in nvme->attachments
+ */
+struct exo_attachment {
+	struct exo_binding binding;
+	struct exo_space *space;
+	struct exo_frames *frames;
+	struct exo_dma_map map;
+	unsigned long first;
+	unsigned long pages;
+	bool entered;
+	struct list_head on_nvme;
+};
+
+/* ---- spaces ---- */
+
+static void exo_space_release(struct kref *ref)
+{
+	struct exo_space *space = container_of(ref, struct exo_space, ref);
+	u32 i;
+
+	for (i = 0; i < EXO_SPACE_CHUNKS; i++)
+		kfree(space->chunks[i]);
+	mtree_destroy(&space->pages);
+	mutex_destroy(&space->lock);
+	exo_nvme_put(space->nvme);
+	kvfree(space);
+}
+
+void exo_space_put(struct exo_space *space)
+{
+	kref_put(&space->ref, exo_space_release);
+}
+
+static struct exo_space *exo_space_alloc(struct exo_nvme *nvme)
+{
+	struct exo_space *space = kvzalloc(sizeof(*space), GFP_KERNEL_ACCOUNT);
+
+	if (!space)
+		return NULL;
+	kref_init(&space->ref);
+	exo_nvme_get(nvme);
+	space->nvme = nvme;
+	mutex_init(&space->lock);
+	mt_init_flags(&space->pages, MT_FLAGS_ALLOC_RANGE);
+	INIT_LIST_HEAD(&space->queues);
+	return space;
+}
+
+/* The session's space on this function, made when first asked for. A reference or NULL. */
+struct exo_space *exo_space_get(struct exo_session *session, struct exo_nvme *nvme)
+{
+	struct exo_space *space;
+
+	guard(mutex)(&session->spaces_lock);
+	list_for_each_entry(space, &session->spaces, on_session) {
+		if (space->nvme == nvme)
+			goto found;
+	}
+	space = exo_space_alloc(nvme);
+	if (!space)
+		return NULL;
+	list_add(&space->on_session, &session->spaces);
+found:
+	kref_get(&space->ref);
+	return space;
+}
+
+/* The session closes. */
+void exo_space_put_all(struct exo_session *session)
+{
+	struct exo_space *space, *next;
+
+	list_for_each_entry_safe(space, next, &session->spaces, on_session) {
+		list_del(&space->on_session);
+		exo_space_put(space);
+	}
+}
+
+void exo_space_add_queue(struct exo_space *space, struct exo_queue *queue)
+{
+	guard(mutex)(&space->lock);
+	list_add(&queue->on_space, &space->queues);
+}
+
+void exo_space_remove_queue(struct exo_space *space, struct exo_queue *queue)
+{
+	guard(mutex)(&space->lock);
+	list_del_init(&queue->on_space);
+}
+
+/* ---- the table ---- */
+
+static int exo_space_make_chunks(struct exo_space *space, unsigned long first, unsigned long last)
+{
+	unsigned long i;
+
+	lockdep_assert_held(&space->lock);
+	for (i = first >> EXO_SPACE_CHUNK_SHIFT; i <= last >> EXO_SPACE_CHUNK_SHIFT; i++) {
+		u64 *chunk;
+
+		if (space->chunks[i])
+			continue;
+		chunk = kcalloc(EXO_SPACE_CHUNK, sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+		if (!chunk)
+			return -ENOMEM;
+		/* Pairs with the address dependency in exo_space_entry(). */
+		smp_store_release(&space->chunks[i], chunk);
+	}
+	return 0;
+}
+
+static int exo_space_enter(struct exo_space *space, struct exo_attachment *att)
+{
+	int ret;
+
+	guard(mutex)(&space->lock);
+	ret = mtree_alloc_range(&space->pages, &att->first, att, att->pages, 0, EXO_SPACE_PAGES - 1,
+				GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret == -EBUSY ? -ENOSPC : ret;
+	ret = exo_space_make_chunks(space, att->first, att->first + att->pages - 1);
+	if (ret)
+		mtree_erase(&space->pages, att->first);
+	att->entered = !ret;
+	return ret;
+}
+
+static void exo_space_set(struct exo_space *space, unsigned long page, u64 entry)
+{
+	u64 *chunk = space->chunks[page >> EXO_SPACE_CHUNK_SHIFT];
+
+	WRITE_ONCE(chunk[page & (EXO_SPACE_CHUNK - 1)], entry);
+}
+
+static void exo_attachment_fill(struct exo_attachment *att)
+{
+	u64 flags = EXO_SPACE_VALID;
+	unsigned long i;
+
+	if (att->map.access & EXO_DMA_DEVICE_READS)
+		flags |= EXO_SPACE_DEVICE_READS;
+	if (att->map.access & EXO_DMA_DEVICE_WRITES)
+		flags |= EXO_SPACE_DEVICE_WRITES;
+	for (i = 0; i < att->pages; i++) {
+		u32 unit = i >> att->map.order;
+		u32 page = i & (BIT(att->map.order) - 1);
+
+		exo_space_set(att->space, att->first + i,
+			      exo_dma_addr(&att->map, unit, page) | flags);
+		if (!(i % EXO_SPACE_CHUNK))
+			cond_resched();
+	}
+}
+
+static void exo_attachment_clear(struct exo_attachment *att)
+{
+	unsigned long i;
+
+	for (i = 0; i < att->pages; i++) {
+		exo_space_set(att->space, att->first + i, 0);
+		if (!(i % EXO_SPACE_CHUNK))
+			cond_resched();
+	}
+}
+
+/* ---- death of an attachment ---- */
+
+/* Waits for the commands that may name it. False: the device may still reach it. */
+static bool exo_attachment_drain(struct exo_attachment *att)
+{
+	struct exo_space *space = att->space;
+	struct exo_nvme *nvme = space->nvme;
+	struct exo_queue *queue;
+
+	guard(mutex)(&space->lock);
+	list_for_each_entry(queue, &space->queues, on_space)
+		exo_queue_quiesce(queue);
+	return !test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) ||
+	       nvme->dma.domain;
+}
+
+static void exo_attachment_unmap(struct exo_attachment *att)
+{
+	struct exo_nvme *nvme = att->space->nvme;
+
+	scoped_guard(spinlock, &nvme->list_lock)
+		list_del_init(&att->on_nvme);
+	exo_dma_unmap(&nvme->dma, &att->map);
+}
+
+static void exo_attachment_sever(struct exo_binding *binding)
+{
+	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
+	struct exo_space *space = att->space;
+
+	if (att->entered)
+		exo_attachment_clear(att);
+	if (!exo_attachment_drain(att))
+		exo_nvme_quarantine(space->nvme, &att->frames->object, att->pages);
+	exo_attachment_unmap(att);
+	if (att->entered) {
+		guard(mutex)(&space->lock);
+		mtree_erase(&space->pages, att->first);
+		att->entered = false;
+	}
+}
+
+static void exo_attachment_release(struct exo_binding *binding)
+{
+	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
+
+	exo_object_put(&att->frames->object);
+	exo_space_put(att->space);
+	kfree(att);
+}
+
+static const struct exo_binding_ops exo_attachment_ops = {
+	.sever = exo_attachment_sever,
+	.release = exo_attachment_release,
+};
+
+/* Unbind: every attachment to the function ends. Its capability's lock decides races. */
+void exo_space_sever_all(struct exo_nvme *nvme)
+{
+	for (;;) {
+		struct exo_attachment *att;
+
+		scoped_guard(spinlock, &nvme->list_lock) {
+			att = list_first_entry_or_null(&nvme->attachments, struct exo_attachment,
+						       on_nvme);
+			if (att)
+				kref_get(&att->binding.ref);
+		}
+		if (!att)
+			return;
+		exo_binding_end(&att->binding);
+		exo_binding_put(&att->binding);
+	}
+}
+
+/* ---- EXO_DMA_ATTACH ---- */
+
+/* A space has a frames capability at most once. */
+static struct exo_attachment *exo_attachment_find(struct exo_cap *cap, struct exo_nvme *nvme)
+{
+	struct exo_binding *binding;
+
+	lockdep_assert_held(&cap->lock);
+	list_for_each_entry(binding, &cap->bindings, on_cap) {
+		struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
+
+		if (att->space->nvme == nvme)
+			return att;
+	}
+	return NULL;
+}
+
+/* Takes over the reference to @space. */
+static struct exo_attachment *exo_attachment_alloc(struct exo_cap *cap, struct exo_space *space)
+{
+	struct exo_attachment *att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
+
+	if (!att)
+		return NULL;
+	exo_binding_init(&att->binding, &exo_attachment_ops, cap);
+	INIT_LIST_HEAD(&att->on_nvme);
+	att->space = space;
+	att->frames = exo_frames_of(cap->object);
+	exo_object_get(cap->object);
+	att->pages = cap->len << att->frames->order;
+	return att;
+}
+
+static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap)
+{
+	struct exo_frames *frames = att->frames;
+	struct exo_nvme *nvme = att->space->nvme;
+	u32 access = 0;
+	int ret;
+
+	if (cap->rights & EXO_RIGHT_READ)
+		access |= EXO_DMA_DEVICE_READS;
+	if (cap->rights & EXO_RIGHT_WRITE)
+		access |= EXO_DMA_DEVICE_WRITES;
+	guard(rwsem_read)(&nvme->busy);
+	if (!exo_nvme_usable(nvme))
+		return -ESTALE;
+	ret = exo_dma_map(&nvme->dma, &att->map, frames->pages + cap->start, cap->len,
+			  frames->order, access);
+	if (ret)
+		return ret;
+	scoped_guard(spinlock, &nvme->list_lock)
+		list_add(&att->on_nvme, &nvme->attachments);
+	return 0;
+}
+
+/* Step 1: mapped, and where its death will find it. */
+static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *att)
+{
+	struct exo_cap *cap = att->binding.cap;
+	int ret;
+
+	guard(mutex)(&cap->lock);
+	if (cap->dead)
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(dma_attach, frames),
+				  cap->id, 0);
+	if (exo_attachment_find(cap, att->space->nvme))
+		return exo_refuse(call, -EEXIST, EXO_REASON_ATTACHED, EXO_FIELD(dma_attach, frames),
+				  cap->id, 0);
+	ret = exo_space_enter(att->space, att);
+	if (ret)
+		return exo_refuse(call, ret,
+				  ret == -ENOSPC ? EXO_REASON_TABLE_FULL : EXO_REASON_MEMORY,
+				  EXO_FIELD(dma_attach, frames), 0, EXO_SPACE_PAGES);
+	ret = exo_attachment_map(att, cap);
+	if (!ret) {
+		exo_binding_publish(&att->binding);
+		return 0;
+	}
+	scoped_guard(mutex, &att->space->lock)
+		mtree_erase(&att->space->pages, att->first);
+	return exo_refuse(call, ret,
+			  ret == -ESTALE ? EXO_REASON_STALE :
+			  ret == -EINTR	 ? EXO_REASON_NONE :
+					   EXO_REASON_MEMORY,
+			  EXO_FIELD(dma_attach, frames), cap->id, 0);
+}
+
+/* Step 2: commands can name it, unless it died while the program was answered. */
+static int exo_attachment_open(struct exo_attachment *att)
+{
+	guard(mutex)(&att->binding.cap->lock);
+	if (list_empty(&att->binding.on_cap))
+		return -ESTALE;
+	exo_attachment_fill(att);
+	return 0;
+}
+
+static struct exo_cap *exo_attach_frames(struct exo_call *call)
+{
+	u32 id = call->arg.dma_attach.frames, field = EXO_FIELD(dma_attach, frames);
+	u32 useful = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
+	struct exo_cap *cap = exo_cap_get(call, field, id, EXO_TYPE_FRAMES, 0);
+	int ret;
+
+	if (IS_ERR(cap) || (cap->rights & useful))
+		return cap;
+	ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, useful, cap->rights);
+	exo_cap_put(cap);
+	return ERR_PTR(ret);
+}
+
+static int exo_attach(struct exo_call *call, struct exo_attachment *att)
+{
+	int ret = exo_attachment_publish(call, att);
+
+	if (ret)
+		return ret;
+	call->arg.dma_attach.out_offset = (u64)att->first << PAGE_SHIFT;
+	ret = exo_call_respond(call);
+	if (!ret)
+		ret = exo_attachment_open(att);
+	if (ret)
+		exo_binding_end(&att->binding);
+	return ret;
+}
+
+int exo_space_attach(struct exo_call *call)
+{
+	struct exo_dma_attach *cmd = &call->arg.dma_attach;
+	struct exo_attachment *att;
+	struct exo_space *space;
+	int ret;
+
+	struct exo_cap *controller __free(exo_cap_put) = exo_controller_get(
+		call, EXO_FIELD(dma_attach, controller), cmd->controller, EXO_RIGHT_QUEUE);
+	if (IS_ERR(controller))
+		return PTR_ERR(controller);
+	struct exo_cap *frames __free(exo_cap_put) = exo_attach_frames(call);
+	if (IS_ERR(frames))
+		return PTR_ERR(frames);
+
+	space = exo_space_get(call->session, exo_controller_of(controller->object)->nvme);
+	att = space ? exo_attachment_alloc(frames, space) : NULL;
+	if (!att) {
+		if (space)
+			exo_space_put(space);
+		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	}
+	ret = exo_attach(call, att);
+	exo_binding_put(&att->binding);
+	return ret;
+}
+
+/* ---- EXO_DMA_DETACH ---- */
+
+int exo_space_detach(struct exo_call *call)
+{
+	struct exo_dma_detach *cmd = &call->arg.dma_detach;
+	struct exo_attachment *att;
+
+	struct exo_cap *controller __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(dma_detach, controller), cmd->controller,
+			    EXO_TYPE_CONTROLLER, 0);
+	if (IS_ERR(controller))
+		return PTR_ERR(controller);
+	struct exo_cap *frames __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(dma_detach, frames), cmd->frames, EXO_TYPE_FRAMES, 0);
+	if (IS_ERR(frames))
+		return PTR_ERR(frames);
+
+	guard(mutex)(&frames->lock);
+	att = exo_attachment_find(frames, exo_controller_of(controller->object)->nvme);
+	if (!att)
+		return exo_refuse(call, -ENOENT, EXO_REASON_NOT_ATTACHED,
+				  EXO_FIELD(dma_detach, frames), cmd->frames, 0);
+	exo_binding_sever(&att->binding);
+	return 0;
+}

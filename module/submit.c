@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The submit path, the hottest in the project. It takes no lock that another
+ * session can hold but for the moments in which one of the queue's own things is
+ * being taken away, allocates nothing, and never sleeps but for that lock.
+ *
+ * A batch: see what the device has completed; believe the program's consumption
+ * as far as that goes; take commands while there are some, there is room and they
+ * pass the check; ring one doorbell.
+ */
+#include <linux/nvme.h>
+
+#include "cap.h"
+#include "ioctl.h"
+#include "nvme.h"
+#include "queue.h"
+
+/* NVMe base 2.0 section 3.3.3.2: the phase tag flips on every pass through the ring. */
+void exo_queue_scan(struct exo_queue *q)
+{
+	const __le32 *cq = q->cq.va;
+	u32 posted = q->posted;
+
+	lockdep_assert_held(&q->lock);
+	for (;;) {
+		/* Phase and command id lie in the same dword: one read sees both. */
+		u32 dword3 = le32_to_cpu(READ_ONCE(cq[(posted & q->mask) * 4 + 3]));
+		u32 phase = (~posted >> q->log2) & 1;
+		u32 cid = dword3 & 0xffff;
+
+		if (((dword3 >> 16) & 1) != phase)
+			break;
+		if (likely(cid < q->depth) && __test_and_clear_bit(cid, q->busy))
+			q->in_flight--;
+		posted++;
+	}
+	q->completed += posted - q->posted;
+	q->posted = posted;
+}
+
+/* What the program has consumed, if it can be true. */
+static int exo_submit_consume(struct exo_queue *q, struct exo_detail *detail)
+{
+	u32 claimed = READ_ONCE(q->control->cq_head);
+
+	if (unlikely(claimed - q->consumed > q->posted - q->consumed)) {
+		detail->reason = EXO_REASON_CQ_HEAD;
+		detail->value = claimed;
+		detail->limit = q->posted;
+		return -EINVAL;
+	}
+	q->consumed = claimed;
+	return 0;
+}
+
+/* How many the ring holds, if it can be true. */
+static int exo_submit_pending(struct exo_queue *q, u32 *pending, struct exo_detail *detail)
+{
+	u32 tail = smp_load_acquire(&q->control->sq_tail);
+
+	*pending = tail - q->taken;
+	if (likely(*pending <= q->mask + 1))
+		return 0;
+	detail->reason = EXO_REASON_RING_INDEX;
+	detail->value = tail;
+	detail->limit = q->taken;
+	return -EINVAL;
+}
+
+/* One command: copied once, to where the device will read it but does not yet; then checked there. */
+static int exo_submit_one(struct exo_queue *q, struct exo_detail *detail)
+{
+	u32 index = q->taken & q->mask;
+	struct nvme_command *cmd = (struct nvme_command *)q->sq.va + index;
+	const u64 *from = q->ring + index * (sizeof(*cmd) / sizeof(u64));
+	u64 *to = (u64 *)cmd;
+	u32 i, cid;
+	int ret;
+
+#pragma GCC unroll 8
+	for (i = 0; i < sizeof(*cmd) / sizeof(u64); i++)
+		to[i] = READ_ONCE(from[i]);
+	/* The compiler must not go back to the ring for what it has copied. */
+	barrier();
+	ret = exo_command_check(q, cmd, detail);
+	if (unlikely(ret))
+		return ret;
+	cid = cmd->common.command_id;
+	__set_bit(cid, q->busy);
+	q->slot_epoch[cid] = q->epoch;
+	q->in_flight++;
+	q->taken++;
+	return 0;
+}
+
+static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
+{
+	u32 pending, done = 0, room;
+	int ret;
+
+	exo_queue_scan(q);
+	ret = exo_submit_consume(q, detail);
+	if (!ret)
+		ret = exo_submit_pending(q, &pending, detail);
+	if (ret)
+		return ret;
+	room = q->depth - (q->taken - q->consumed);
+	while (done < pending) {
+		if (done == room) {
+			detail->reason = EXO_REASON_QUEUE_FULL;
+			detail->value = q->taken - q->consumed;
+			detail->limit = q->depth;
+			ret = -EAGAIN;
+			break;
+		}
+		ret = exo_submit_one(q, detail);
+		if (unlikely(ret)) {
+			q->refused++;
+			break;
+		}
+		done++;
+	}
+	detail->index = done;
+	return done ? done : ret;
+}
+
+/*
+ * The completion doorbell only when the device could run out of entries: it must
+ * always find one for each command in flight.
+ */
+static void exo_submit_ring(struct exo_queue *q)
+{
+	if (q->taken - q->rung > q->mask) {
+		q->rung = q->consumed;
+		writel(q->rung & q->mask, q->cq_doorbell);
+	}
+	/* Commands before doorbell: writel() orders. */
+	writel(q->taken & q->mask, q->sq_doorbell);
+	WRITE_ONCE(q->status->sq_head, q->taken);
+}
+
+static int exo_submit_locked(struct exo_queue *q, struct exo_call *call)
+{
+	int done;
+
+	guard(mutex)(&q->lock);
+	if (unlikely(q->dead))
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_submit, queue),
+				  call->arg.queue_submit.queue, 0);
+	done = exo_submit_batch(q, &call->detail);
+	if (done > 0) {
+		q->submitted += done;
+		exo_submit_ring(q);
+	}
+	return done;
+}
+
+int exo_queue_submit(struct exo_call *call)
+{
+	struct exo_queue_submit *cmd = &call->arg.queue_submit;
+	int done;
+
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(queue_submit, queue), cmd->queue, EXO_TYPE_QUEUE,
+			    EXO_RIGHT_SUBMIT);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	call->detail = (struct exo_detail){};
+	done = exo_submit_locked(exo_queue_of(cap->object), call);
+	if (done < 0)
+		return done;
+	cmd->out_accepted = done;
+	return exo_call_respond(call);
+}

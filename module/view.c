@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The rules of every VMA that exo makes, in one place:
+ *
+ *  - shared only: a private writable mapping of page frames cannot be;
+ *  - VM_IO | VM_PFNMAP: no get_user_pages(), no MADV_DOFORK, no core dump;
+ *  - not inherited by fork, not expanded, not split, not moved, not re-protected;
+ *  - never executable; writable only with the right, and VM_MAYWRITE cleared
+ *    without it, so that nobody can make it writable later;
+ *  - entries are inserted by faults only, under the view's lock for reading, and
+ *    withdrawn by unmap_mapping_range() after the view was marked dead under it
+ *    for writing: no entry appears after that.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/rwsem.h>
+#include <linux/slab.h>
+
+#include "cap.h"
+#include "compat.h"
+#include "session.h"
+#include "view.h"
+
+#define EXO_VIEW_PAGE_BITS (EXO_VIEW_SHIFT - PAGE_SHIFT)
+#define EXO_FAULT_AROUND 16 /* entries filled at most by one 4 KiB fault */
+
+/**
+ * struct exo_view - the mapping of one capability
+ * @lock: read: an entry is being inserted; write: the view ends
+ * @object: what is mapped; a reference; NULL: the view has ended
+ * @file: its address_space holds the VMAs; the view is the file's
+ * @outlives: stays when the capability ends
+ */
+struct exo_view {
+	struct rw_semaphore lock;
+	struct exo_object *object;
+	struct file *file;
+	bool outlives;
+};
+
+/* ---- faults ---- */
+
+static bool exo_view_pfn(struct exo_view *view, pgoff_t page, unsigned long *pfn, u32 *order)
+{
+	lockdep_assert_held(&view->lock);
+	*order = EXO_ORDER_4K;
+	return view->object && view->object->ops->map_pfn(view->object, page, pfn, order);
+}
+
+/* The faulting entry, then its neighbours within a naturally aligned group. */
+static vm_fault_t exo_view_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct exo_view *view = vma->vm_private_data;
+	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
+	unsigned long addr = vmf->address & PAGE_MASK;
+	unsigned long end = ALIGN(addr + 1, EXO_FAULT_AROUND * PAGE_SIZE);
+	pgoff_t page = vmf->pgoff;
+	unsigned long pfn;
+	vm_fault_t ret;
+	u32 order;
+
+	guard(rwsem_read)(&view->lock);
+	if (!exo_view_pfn(view, page, &pfn, &order))
+		return VM_FAULT_SIGBUS;
+	ret = vmf_insert_pfn_prot(vma, addr, pfn, prot);
+	end = min(end, vma->vm_end);
+	while (ret == VM_FAULT_NOPAGE && (addr += PAGE_SIZE) < end) {
+		if (!exo_view_pfn(view, ++page, &pfn, &order))
+			break;
+		if (vmf_insert_pfn_prot(vma, addr, pfn, prot) != VM_FAULT_NOPAGE)
+			break;
+	}
+	return ret;
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+static vm_fault_t exo_view_huge_fault(struct vm_fault *vmf, unsigned int fault_order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct exo_view *view = vma->vm_private_data;
+	unsigned long addr = vmf->address & PMD_MASK;
+	pgoff_t page = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	unsigned long pfn;
+	u32 order;
+
+	if (fault_order != PMD_ORDER || addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	guard(rwsem_read)(&view->lock);
+	if (!exo_view_pfn(view, page, &pfn, &order))
+		return view->object ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
+	if (order != EXO_ORDER_2M)
+		return VM_FAULT_FALLBACK;
+	return exo_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+}
+#endif
+
+/* Keeps faults on the per-VMA lock: there is nothing to map around from a page cache. */
+static vm_fault_t exo_view_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+/* An entry that was inserted read-only becomes writable, if the VMA may and the view lives. */
+static vm_fault_t exo_view_pfn_mkwrite(struct vm_fault *vmf)
+{
+	struct exo_view *view = vmf->vma->vm_private_data;
+
+	guard(rwsem_read)(&view->lock);
+	return view->object ? 0 : VM_FAULT_SIGBUS;
+}
+
+/* ---- what may not be done to such a VMA ---- */
+
+static int exo_view_may_split(struct vm_area_struct *vma, unsigned long addr)
+{
+	return -EINVAL;
+}
+
+static int exo_view_mremap(struct vm_area_struct *vma)
+{
+	return -EINVAL;
+}
+
+static int exo_view_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+			     unsigned long flags)
+{
+	return -EACCES;
+}
+
+/* ptrace and /proc/PID/mem: as far as the mapping itself allows, within one page. */
+static int exo_view_access(struct vm_area_struct *vma, unsigned long addr, void *buf, int len,
+			   int write)
+{
+	struct exo_view *view = vma->vm_private_data;
+	pgoff_t page = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	unsigned long pfn, offset = offset_in_page(addr);
+	u32 order;
+	void *va;
+
+	if (write && !(vma->vm_flags & VM_WRITE))
+		return -EACCES;
+	len = min_t(unsigned long, len, PAGE_SIZE - offset);
+	guard(rwsem_read)(&view->lock);
+	if (!exo_view_pfn(view, page, &pfn, &order))
+		return -EFAULT;
+	va = kmap_local_pfn(pfn);
+	if (write)
+		memcpy(va + offset, buf, len);
+	else
+		memcpy(buf, va + offset, len);
+	kunmap_local(va);
+	return len;
+}
+
+static const struct vm_operations_struct exo_view_vm_ops = {
+	.fault = exo_view_fault,
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	.huge_fault = exo_view_huge_fault,
+#endif
+	.map_pages = exo_view_map_pages,
+	.pfn_mkwrite = exo_view_pfn_mkwrite,
+	.may_split = exo_view_may_split,
+	.mremap = exo_view_mremap,
+	.mprotect = exo_view_mprotect,
+	.access = exo_view_access,
+};
+
+/* ---- life ---- */
+
+static int exo_view_release(struct inode *inode, struct file *file)
+{
+	struct exo_view *view = file->private_data;
+
+	if (view->object)
+		exo_object_put(view->object);
+	kfree(view);
+	return 0;
+}
+
+static const struct file_operations exo_view_fops = {
+	.owner = THIS_MODULE,
+	.release = exo_view_release,
+};
+
+static struct exo_view *exo_view_create(struct exo_cap *cap)
+{
+	struct exo_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+	struct file *file;
+
+	if (!view)
+		return ERR_PTR(-ENOMEM);
+	init_rwsem(&view->lock);
+	/* An inode of its own, hence an address_space of its own. */
+	file = anon_inode_create_getfile("[exo]", &exo_view_fops, view, O_RDWR, NULL);
+	if (IS_ERR(file)) {
+		kfree(view);
+		return ERR_CAST(file);
+	}
+	exo_object_get(cap->object);
+	view->object = cap->object;
+	view->outlives = cap->object->ops->map_outlives;
+	view->file = file;
+	return view;
+}
+
+static int exo_view_get(struct exo_cap *cap)
+{
+	struct exo_view *view;
+
+	lockdep_assert_held(&cap->lock);
+	if (cap->dead)
+		return -ESTALE;
+	if (cap->view)
+		return 0;
+	view = exo_view_create(cap);
+	if (IS_ERR(view))
+		return PTR_ERR(view);
+	cap->view = view;
+	return 0;
+}
+
+/* The capability ends. Called once, with its lock held. */
+void exo_view_end(struct exo_view *view)
+{
+	struct exo_object *object = NULL;
+
+	if (!view->outlives) {
+		scoped_guard(rwsem_write, &view->lock)
+			swap(object, view->object);
+		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
+		exo_object_put(object);
+	}
+	fput(view->file);
+}
+
+/* ---- mmap ---- */
+
+static int exo_view_check_flags(struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EACCES;
+	return 0;
+}
+
+static void exo_view_attach_vma(struct exo_view *view, struct vm_area_struct *vma)
+{
+	vma_set_file(vma, view->file);
+	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_clear(vma, VM_MAYEXEC);
+	if (!(vma->vm_flags & VM_WRITE))
+		vm_flags_clear(vma, VM_MAYWRITE);
+	vma->vm_ops = &exo_view_vm_ops;
+	vma->vm_private_data = view;
+}
+
+int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	u64 id = vma->vm_pgoff >> EXO_VIEW_PAGE_BITS;
+	pgoff_t page = vma->vm_pgoff & GENMASK_ULL(EXO_VIEW_PAGE_BITS - 1, 0);
+	int ret = exo_view_check_flags(vma);
+
+	if (ret)
+		return ret;
+	if (id > EXO_CAPS_MAX || page + vma_pages(vma) > BIT_ULL(EXO_VIEW_PAGE_BITS))
+		return -EINVAL;
+	struct exo_cap *cap __free(exo_cap_put) = exo_cap_lookup(file->private_data, id);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	if (exo_object_gone(cap->object))
+		return -ESTALE;
+	if (!cap->object->ops->map_check)
+		return -EINVAL;
+
+	vma->vm_pgoff = page;
+	ret = cap->object->ops->map_check(cap, vma);
+	if (ret)
+		return ret;
+	guard(mutex)(&cap->lock);
+	ret = exo_view_get(cap);
+	if (ret)
+		return ret;
+	exo_view_attach_vma(cap->view, vma);
+	return 0;
+}
