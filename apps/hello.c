@@ -18,11 +18,13 @@ int main(int argc, char **argv)
 	void *buf;
 	int r;
 
+	/* clang-format off */
 	if ((r = exo_open(argv[1], EXO_READ, &x)) ||
 	    (r = exo_queue_create(x, NULL, &q)) ||
 	    (r = exo_buf_alloc(q, 4096, &buf)) ||
 	    (r = exo_read(q, buf, 0, 1))) /* extent block 0, 1 block */
 		errx(1, "%s", exo_strerror(x, r));
+	/* clang-format on */
 	printf("%s queue, first word %#llx\n", exo_queue_mode(q), *(unsigned long long *)buf);
 	exo_close(x);
 	return 0;

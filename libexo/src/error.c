@@ -3,7 +3,7 @@
  * Errors as sentences: what an errno and a struct exo_detail say, and the
  * record of the latest failure that each handle and each queue keeps.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

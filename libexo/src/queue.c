@@ -3,7 +3,7 @@
  * Queues: making one, submitting, and the slow ways beside the inline hot path
  * of <libexo/queue.h>.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * A handle: finding or making the session, and in it the three capabilities
  * that storage needs: an extent, the controller below it, a pool of frames.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * leaves. All of it is text from outside, so every function here takes any
  * string and says yes or no; none of them touches the kernel.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE 1
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
