@@ -58,8 +58,7 @@ void exo_admin_exit(struct exo_nvme *nvme);
  * 0, -EIO (answer->status says why), -ETIMEDOUT (the controller has failed then),
  * -ENODEV (it had, or is gone).
  */
-int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd,
-		  struct exo_admin_answer *answer);
+int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_admin_answer *answer);
 
 /* NVMe base specification 2.0 sections 5.4 to 5.7, 5.17, 5.27 */
 int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf);

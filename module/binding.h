@@ -44,6 +44,6 @@ void exo_binding_put(struct exo_binding *binding);
 
 /* Both return when the binding is severed, whoever did it. */
 void exo_binding_sever(struct exo_binding *binding); /* cap->lock is held */
-void exo_binding_end(struct exo_binding *binding); /* it is not */
+void exo_binding_end(struct exo_binding *binding);   /* it is not */
 
 #endif

@@ -14,6 +14,7 @@
 #include "binding.h"
 #include "cap.h"
 #include "ioctl.h"
+#include "params.h"
 #include "session.h"
 #include "view.h"
 
@@ -40,7 +41,7 @@ void exo_cap_init_root(struct exo_cap *root)
 /* Nothing is derived from it any more; what was derived keeps its place until it is dropped. */
 void exo_cap_end_root(struct exo_cap *root)
 {
-	scoped_guard(spinlock, &exo_tree_lock)
+	scoped_guard (spinlock, &exo_tree_lock)
 		root->held = false;
 }
 
@@ -120,8 +121,7 @@ struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, 
 
 static int exo_cap_reserve(struct exo_call *call, struct exo_cap *cap)
 {
-	int ret = xa_alloc(&cap->session->caps, &cap->id, NULL, XA_LIMIT(1, EXO_CAPS_MAX),
-			   GFP_KERNEL_ACCOUNT);
+	int ret = xa_alloc(&cap->session->caps, &cap->id, NULL, XA_LIMIT(1, EXO_CAPS_MAX), EXO_GFP);
 
 	if (ret == -EBUSY)
 		return exo_refuse(call, -ENOSPC, EXO_REASON_TABLE_FULL, 0, 0, EXO_CAPS_MAX);
@@ -131,7 +131,7 @@ static int exo_cap_reserve(struct exo_call *call, struct exo_cap *cap)
 }
 
 static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *session,
-			      struct exo_cap *parent, const struct exo_cap_spec *spec)
+				     struct exo_cap *parent, const struct exo_cap_spec *spec)
 {
 	struct exo_cap *cap;
 	int ret;
@@ -140,7 +140,7 @@ static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *
 		ret = exo_refuse(call, -ELOOP, EXO_REASON_DEPTH, 0, parent->depth, EXO_DEPTH_MAX);
 		return ERR_PTR(ret);
 	}
-	cap = kzalloc(sizeof(*cap), GFP_KERNEL_ACCOUNT);
+	cap = kzalloc(sizeof(*cap), EXO_GFP);
 	if (!cap) {
 		exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 		return ERR_PTR(-ENOMEM);
@@ -183,7 +183,7 @@ static int exo_cap_publish(struct exo_cap *cap)
 {
 	struct exo_cap *parent = cap->parent;
 
-	scoped_guard(spinlock, &exo_tree_lock) {
+	scoped_guard (spinlock, &exo_tree_lock) {
 		if (parent->held) {
 			list_add_tail(&cap->sibling, &parent->children);
 			cap->held = true;
@@ -194,8 +194,9 @@ static int exo_cap_publish(struct exo_cap *cap)
 		exo_cap_abort(cap);
 		return -ESTALE;
 	}
+	atomic_inc(&cap->session->count);
 	/* The number was reserved: this allocates nothing and cannot fail. */
-	xa_store(&cap->session->caps, cap->id, cap, GFP_KERNEL_ACCOUNT);
+	xa_store(&cap->session->caps, cap->id, cap, EXO_GFP);
 	return 0;
 }
 
@@ -233,7 +234,7 @@ static void exo_tree_prune(struct exo_cap *cap)
 	while (cap->parent) {
 		struct exo_cap *parent = cap->parent;
 
-		scoped_guard(spinlock, &exo_tree_lock) {
+		scoped_guard (spinlock, &exo_tree_lock) {
 			if (cap->held || !list_empty(&cap->children) || list_empty(&cap->sibling))
 				goto out;
 			list_del_init(&cap->sibling);
@@ -256,13 +257,13 @@ static void exo_cap_end_bindings(struct exo_cap *cap)
 	if (cap->view)
 		exo_view_end(cap->view);
 	cap->view = NULL;
-	list_for_each_entry_safe(binding, next, &cap->bindings, on_cap)
+	list_for_each_entry_safe (binding, next, &cap->bindings, on_cap)
 		exo_binding_sever(binding);
 }
 
 void exo_cap_end(struct exo_cap *cap)
 {
-	scoped_guard(spinlock, &exo_tree_lock)
+	scoped_guard (spinlock, &exo_tree_lock)
 		cap->held = false;
 	exo_cap_end_bindings(cap);
 	exo_object_unname(cap->object);
@@ -299,8 +300,8 @@ static int exo_derive_range(struct exo_call *call, struct exo_cap *parent,
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(cap_derive, len),
 				  cmd->len, 0);
 	if (check_add_overflow(cmd->start, cmd->len, &end))
-		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW,
-				  EXO_FIELD(cap_derive, len), cmd->start, cmd->len);
+		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW, EXO_FIELD(cap_derive, len),
+				  cmd->start, cmd->len);
 	if (cmd->start < parent->start || cmd->start >= limit)
 		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(cap_derive, start),
 				  cmd->start, limit);

@@ -20,7 +20,7 @@
 #define EXO_BITS_ALL 0xffffffffu
 #define EXO_BITS_NLB 0xffffu /* dword 12 */
 #define EXO_BIT_DEAC BIT(25) /* dword 12 of Write Zeroes: deallocate */
-#define EXO_BIT_FUA BIT(30) /* dword 12 */
+#define EXO_BIT_FUA BIT(30)  /* dword 12 */
 
 /**
  * struct exo_rule - what one opcode may say
@@ -139,9 +139,9 @@ static int exo_check_cid(struct exo_queue *q, u32 cid, struct exo_detail *detail
 }
 
 /* No extent allows it: the best reason is the one that gets closest. */
-static noinline const struct exo_queue_extent *
-exo_deny_extent(struct exo_queue *q, u32 nsid, u64 start, u64 blocks, u32 needs,
-		struct exo_detail *detail)
+static noinline const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, u32 nsid,
+							       u64 start, u64 blocks, u32 needs,
+							       struct exo_detail *detail)
 {
 	bool same_nsid = false;
 	u32 i;
@@ -170,13 +170,12 @@ static const struct exo_queue_extent *exo_check_blocks(struct exo_queue *q,
 	u64 start = le64_to_cpu(cmd->rw.slba), end;
 
 	if (unlikely(check_add_overflow(start, blocks, &end)))
-		return ERR_PTR(exo_deny(detail, -EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, start,
-					blocks));
+		return ERR_PTR(
+			exo_deny(detail, -EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, start, blocks));
 	for (i = 0; i < q->extent_count; i++) {
 		const struct exo_queue_extent *e = &q->extents[i];
 
-		if (e->nsid == nsid && start >= e->start && end <= e->end &&
-		    !(needs & ~e->rights))
+		if (e->nsid == nsid && start >= e->start && end <= e->end && !(needs & ~e->rights))
 			return e;
 	}
 	return exo_deny_extent(q, nsid, start, blocks, needs, detail);

@@ -11,6 +11,7 @@
 #include "controller.h"
 #include "ioctl.h"
 #include "nvme.h"
+#include "params.h"
 
 static bool exo_controller_gone(struct exo_object *obj)
 {
@@ -45,7 +46,7 @@ static const struct exo_object_ops exo_controller_ops = {
 static struct exo_controller *exo_controller_alloc(struct exo_nvme *nvme,
 						   struct exo_controller *parent, u32 queues)
 {
-	struct exo_controller *controller = kzalloc(sizeof(*controller), GFP_KERNEL_ACCOUNT);
+	struct exo_controller *controller = kzalloc(sizeof(*controller), EXO_GFP);
 
 	if (!controller)
 		return NULL;
@@ -119,9 +120,8 @@ int exo_controller_create(struct exo_call *call)
 	struct exo_controller *controller, *parent;
 	int ret;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_controller_get(call, EXO_FIELD(controller_create, controller), cmd->controller,
-				   EXO_RIGHT_QUEUE);
+	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
+		call, EXO_FIELD(controller_create, controller), cmd->controller, EXO_RIGHT_QUEUE);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	parent = exo_controller_of(cap->object);
@@ -158,8 +158,8 @@ int exo_controller_query(struct exo_call *call)
 	controller = exo_controller_of(cap->object);
 	nvme = controller->nvme;
 	cmd->out_address = nvme->address;
-	cmd->out_state = test_bit(EXO_NVME_FAILED, &nvme->state) ? EXO_CONTROLLER_FAILED :
-								   EXO_CONTROLLER_LIVE;
+	cmd->out_state = test_bit(EXO_NVME_FAILED, &nvme->state) ? EXO_CONTROLLER_FAILED
+								 : EXO_CONTROLLER_LIVE;
 	cmd->out_features = nvme->features;
 	cmd->out_queues = controller->budget.limit;
 	cmd->out_queues_used = exo_budget_used(&controller->budget);

@@ -19,6 +19,7 @@
 #include <linux/sizes.h>
 
 #include "dma.h"
+#include "params.h"
 
 #define EXO_IOVA_FIRST (SZ_4G >> PAGE_SHIFT)
 #define EXO_UNIT_PAGES(order) (1ul << (order))
@@ -32,13 +33,13 @@ static int exo_iova_reserve(struct exo_dma *dma)
 	int ret;
 
 	ret = iommu_get_group_resv_regions(dma->group, &regions);
-	list_for_each_entry(region, &regions, list) {
+	list_for_each_entry (region, &regions, list) {
 		unsigned long first = region->start >> PAGE_SHIFT;
 		unsigned long last = (region->start + region->length - 1) >> PAGE_SHIFT;
 
 		if (!ret && last >= EXO_IOVA_FIRST)
-			ret = mtree_insert_range(&dma->iova, max(first, EXO_IOVA_FIRST), last,
-						 dma, GFP_KERNEL);
+			ret = mtree_insert_range(&dma->iova, max(first, EXO_IOVA_FIRST), last, dma,
+						 GFP_KERNEL);
 	}
 	while (!list_empty(&regions)) {
 		region = list_first_entry(&regions, struct iommu_resv_region, list);
@@ -57,9 +58,9 @@ static int exo_iova_take(struct exo_dma *dma, struct exo_dma_map *map)
 
 	guard(mutex)(&dma->lock);
 	ret = mtree_alloc_range(&dma->iova, &first, map, pages, EXO_IOVA_FIRST, dma->iova_last,
-				GFP_KERNEL_ACCOUNT);
+				EXO_GFP);
 	if (ret)
-		return ret == -EBUSY ? -ENOSPC : ret;
+		return ret == -ENOMEM ? ret : -ENOSPC;
 	map->iova = (u64)ALIGN(first, unit) << PAGE_SHIFT;
 	return 0;
 }
@@ -102,7 +103,7 @@ static int exo_iommu_map(struct exo_dma *dma, struct exo_dma_map *map, struct pa
 		ret = fatal_signal_pending(current) ? -EINTR : 0;
 		if (!ret)
 			ret = iommu_map(dma->domain, map->iova + (u64)i * unit,
-					page_to_phys(pages[i]), unit, prot, GFP_KERNEL_ACCOUNT);
+					page_to_phys(pages[i]), unit, prot, EXO_GFP);
 		if (ret) {
 			exo_iommu_unmap(dma, map, i);
 			return ret;
@@ -158,7 +159,7 @@ static int exo_direct_map(struct exo_dma *dma, struct exo_dma_map *map, struct p
 	u32 i;
 	int ret;
 
-	map->addrs = kvcalloc(map->count, sizeof(*map->addrs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	map->addrs = kvcalloc(map->count, sizeof(*map->addrs), EXO_GFP);
 	if (!map->addrs)
 		return -ENOMEM;
 	for (i = 0; i < map->count; i++) {
@@ -204,7 +205,7 @@ void exo_dma_unmap(struct exo_dma *dma, struct exo_dma_map *map)
 static int exo_dma_buf_map(struct exo_dma *dma, struct exo_dma_buf *buf, u32 access)
 {
 	u32 i, count = buf->size >> PAGE_SHIFT;
-	struct page **pages = kvcalloc(count, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	struct page **pages = kvcalloc(count, sizeof(*pages), EXO_GFP);
 	int ret;
 
 	if (!pages)
@@ -221,8 +222,7 @@ int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size,
 	int ret;
 
 	buf->size = PAGE_ALIGN(size);
-	buf->va = alloc_pages_exact(buf->size, GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY |
-						       __GFP_NOWARN);
+	buf->va = alloc_pages_exact(buf->size, EXO_GFP | __GFP_ZERO);
 	if (!buf->va)
 		return -ENOMEM;
 	ret = exo_dma_buf_map(dma, buf, access);

@@ -79,8 +79,8 @@ void exo_dma_buf_free(struct exo_dma_buf *buf);
 /* Address of page @page of unit @unit. */
 static inline u64 exo_dma_addr(const struct exo_dma_map *map, u32 unit, u32 page)
 {
-	u64 base = map->addrs ? map->addrs[unit] :
-				map->iova + ((u64)unit << (map->order + PAGE_SHIFT));
+	u64 base = map->addrs ? map->addrs[unit]
+			      : map->iova + ((u64)unit << (map->order + PAGE_SHIFT));
 
 	return base + ((u64)page << PAGE_SHIFT);
 }

@@ -158,4 +158,4 @@ __used __section("__versions") = {
 MODULE_INFO(depends, "");
 
 
-MODULE_INFO(srcversion, "85CAD8952B57878DC1D6225");
+MODULE_INFO(srcversion, "1FA21A3D2301289BAE428D0");

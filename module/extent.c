@@ -118,7 +118,7 @@ void exo_extent_end_all(struct exo_nvme *nvme)
 	struct exo_namespace *ns;
 	unsigned long nsid;
 
-	xa_for_each(&nvme->namespaces, nsid, ns) {
+	xa_for_each (&nvme->namespaces, nsid, ns) {
 		xa_erase(&nvme->namespaces, nsid);
 		exo_object_unname(&ns->object);
 		exo_object_put(&ns->object);
@@ -133,7 +133,7 @@ static struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo
 	u64 value = nsid;
 	u32 reason = EXO_REASON_DEVICE;
 
-	scoped_guard(rwsem_read, &nvme->busy) {
+	scoped_guard (rwsem_read, &nvme->busy) {
 		if (exo_nvme_usable(nvme))
 			ns = exo_namespace_find(nvme, nsid);
 		if (!IS_ERR(ns))
@@ -186,9 +186,8 @@ int exo_namespace_query(struct exo_call *call)
 	struct exo_nvme *nvme;
 	int ret;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_controller_get(call, EXO_FIELD(namespace_query, controller), cmd->controller,
-				   EXO_RIGHT_EXTENT);
+	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
+		call, EXO_FIELD(namespace_query, controller), cmd->controller, EXO_RIGHT_EXTENT);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	nvme = exo_controller_of(cap->object)->nvme;
@@ -244,9 +243,8 @@ int exo_extent_create(struct exo_call *call)
 	struct exo_namespace *ns;
 	int ret;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_controller_get(call, EXO_FIELD(extent_create, controller), cmd->controller,
-				   EXO_RIGHT_EXTENT);
+	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
+		call, EXO_FIELD(extent_create, controller), cmd->controller, EXO_RIGHT_EXTENT);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	if (!cmd->rights || (cmd->rights & ~EXO_RIGHTS_EXTENT))

@@ -13,6 +13,7 @@
 #include "cap.h"
 #include "frames.h"
 #include "ioctl.h"
+#include "params.h"
 #include "pool.h"
 #include "view.h"
 
@@ -108,14 +109,13 @@ static int exo_frames_check(struct exo_call *call)
 static struct exo_frames *exo_frames_create(struct exo_call *call, struct exo_pool *pool)
 {
 	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
-	struct exo_frames *frames = kzalloc(sizeof(*frames), GFP_KERNEL_ACCOUNT);
+	struct exo_frames *frames = kzalloc(sizeof(*frames), EXO_GFP);
 	u64 wanted = (u64)cmd->count << cmd->order, left;
 	int ret;
 
 	if (!frames)
 		goto out_memory;
-	frames->pages = kvcalloc(cmd->count, sizeof(*frames->pages),
-				 GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	frames->pages = kvcalloc(cmd->count, sizeof(*frames->pages), EXO_GFP);
 	if (!frames->pages)
 		goto out_memory;
 	if (!exo_budget_take(&pool->budget, wanted, &left)) {
@@ -142,7 +142,7 @@ out_free:
 static int exo_frames_fill(struct exo_call *call, struct exo_frames *frames)
 {
 	s32 node = call->arg.frames_alloc.node;
-	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NORETRY | __GFP_NOWARN;
+	gfp_t gfp = EXO_GFP | __GFP_ZERO;
 	u32 i;
 
 	if (node == EXO_NODE_ANY)
@@ -181,9 +181,8 @@ int exo_frames_alloc(struct exo_call *call)
 	struct exo_frames *frames;
 	int ret;
 
-	struct exo_cap *pool __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(frames_alloc, pool), cmd->pool, EXO_TYPE_POOL,
-			    EXO_RIGHT_ALLOC);
+	struct exo_cap *pool __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(frames_alloc, pool), cmd->pool, EXO_TYPE_POOL, EXO_RIGHT_ALLOC);
 	if (IS_ERR(pool))
 		return PTR_ERR(pool);
 	ret = exo_frames_check(call);
@@ -228,9 +227,9 @@ int exo_frames_names(struct exo_call *call)
 	u32 i;
 	int ret;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(frames_names, frames), cmd->frames, EXO_TYPE_FRAMES,
-			    EXO_RIGHT_NAMES);
+	struct exo_cap *cap __free(exo_cap_put) = exo_cap_get(call, EXO_FIELD(frames_names, frames),
+							      cmd->frames, EXO_TYPE_FRAMES,
+							      EXO_RIGHT_NAMES);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	ret = exo_names_check(call, cap);

@@ -34,17 +34,17 @@ struct exo_op {
 };
 
 /* A call sees a union, so that no argument can be larger than what is copied. */
-#define EXO_OP_FULL(_cmd, _type, _flags, _reserved, _run)                                          \
-	[_IOC_NR(_cmd)] = {                                                                        \
-		.cmd = _cmd,                                                                       \
-		.size = sizeof(struct _type) +                                                     \
-			BUILD_BUG_ON_ZERO(sizeof(struct _type) > sizeof(union exo_arg)),           \
-		.reserved = _reserved,                                                             \
-		.flags = _flags,                                                                   \
-		.run = _run,                                                                       \
+#define EXO_OP_FULL(_cmd, _type, _flags, _reserved, _run)                                \
+	[_IOC_NR(_cmd)] = {                                                              \
+		.cmd = _cmd,                                                             \
+		.size = sizeof(struct _type) +                                           \
+			BUILD_BUG_ON_ZERO(sizeof(struct _type) > sizeof(union exo_arg)), \
+		.reserved = _reserved,                                                   \
+		.flags = _flags,                                                         \
+		.run = _run,                                                             \
 	}
 #define EXO_OP(_cmd, _type, _run) EXO_OP_FULL(_cmd, _type, 0, 0, _run)
-#define EXO_OP_RESERVED(_cmd, _type, _run)                                                         \
+#define EXO_OP_RESERVED(_cmd, _type, _run) \
 	EXO_OP_FULL(_cmd, _type, 0, offsetof(struct _type, __reserved), _run)
 
 static const struct exo_op exo_ops[] = {
@@ -130,7 +130,8 @@ static int exo_call_fetch(struct exo_call *call)
 		return 0;
 	reserved = *(u32 *)((void *)&call->arg + op->reserved);
 	if (reserved)
-		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_RESERVED, op->reserved, reserved, 0);
+		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_RESERVED, op->reserved, reserved,
+				  0);
 	return 0;
 }
 

@@ -25,7 +25,8 @@ MODULE_PARM_DESC(admin_timeout_ms, "how long an admin command may take (ms)");
 
 static unsigned long frames_limit;
 module_param(frames_limit, ulong, 0444);
-MODULE_PARM_DESC(frames_limit, "4 KiB frames that all pools together may have (default: half of memory)");
+MODULE_PARM_DESC(frames_limit,
+		 "4 KiB frames that all pools together may have (default: half of memory)");
 
 u32 exo_io_timeout_ms(void)
 {

@@ -35,7 +35,7 @@ struct exo_nvme *exo_nvme_find(u32 address)
 	struct exo_nvme *nvme;
 
 	guard(mutex)(&exo_nvme_list_lock);
-	list_for_each_entry(nvme, &exo_nvme_list, node) {
+	list_for_each_entry (nvme, &exo_nvme_list, node) {
 		if (nvme->address == address) {
 			exo_nvme_get(nvme);
 			return nvme;
@@ -189,7 +189,8 @@ static int exo_nvme_read_capabilities(struct exo_nvme *nvme)
 		return -ENODEV;
 	/* Bit 37 of CAP: the NVM command set; MPSMIN: 4 KiB pages. */
 	if (!(nvme->cap & BIT_ULL(37)) || NVME_CAP_MPSMIN(nvme->cap)) {
-		pci_err(nvme->pdev, "no NVM command set or no 4 KiB pages (CAP %#llx)\n", nvme->cap);
+		pci_err(nvme->pdev, "no NVM command set or no 4 KiB pages (CAP %#llx)\n",
+			nvme->cap);
 		return -EOPNOTSUPP;
 	}
 	/* A ring of 2^n entries holds 2^n - 1 commands. */

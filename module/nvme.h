@@ -28,9 +28,9 @@ struct pci_dev;
 #define EXO_NVME_QUEUES_MAX 255u
 
 /* enum: bits of exo_nvme.state */
-#define EXO_NVME_DYING 0 /* unbind or shutdown has begun: nothing new */
+#define EXO_NVME_DYING 0  /* unbind or shutdown has begun: nothing new */
 #define EXO_NVME_FAILED 1 /* no answer or fatal status: nothing new until bound again */
-#define EXO_NVME_QUIET 2 /* disabled or gone: it starts no DMA any more */
+#define EXO_NVME_QUIET 2  /* disabled or gone: it starts no DMA any more */
 
 /**
  * struct exo_nvme - one bound function

@@ -34,7 +34,7 @@ static const struct exo_object_ops exo_pool_ops = {
 
 static struct exo_pool *exo_pool_alloc(struct exo_pool *parent, u64 frames)
 {
-	struct exo_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+	struct exo_pool *pool = kzalloc(sizeof(*pool), EXO_GFP);
 
 	if (!pool)
 		return NULL;
@@ -119,9 +119,8 @@ int exo_pool_create(struct exo_call *call)
 	struct exo_pool *pool, *parent;
 	int ret;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(pool_create, pool), cmd->pool, EXO_TYPE_POOL,
-			    EXO_RIGHT_ALLOC);
+	struct exo_cap *cap __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(pool_create, pool), cmd->pool, EXO_TYPE_POOL, EXO_RIGHT_ALLOC);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	parent = exo_pool_of(cap->object);

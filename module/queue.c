@@ -5,6 +5,7 @@
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "binding.h"
@@ -36,9 +37,9 @@ static bool exo_queue_older(struct exo_queue *q, u32 epoch)
 	u32 cid;
 
 	lockdep_assert_held(&q->lock);
-	if (!q->in_flight || q->gone)
+	if (!q->in_flight || READ_ONCE(q->gone))
 		return false;
-	for_each_set_bit(cid, q->busy, q->depth) {
+	for_each_set_bit (cid, q->busy, q->depth) {
 		if ((s32)(q->slot_epoch[cid] - epoch) < 0)
 			return true;
 	}
@@ -54,10 +55,37 @@ static u32 exo_queue_new_epoch(struct exo_queue *q)
 static bool exo_queue_drained(struct exo_queue *q, u32 epoch)
 {
 	guard(mutex)(&q->lock);
-	exo_queue_scan(q);
+	if (q->in_flight)
+		exo_queue_scan(q);
 	return !exo_queue_older(q, epoch);
 }
 
+/* Without the lock: a submission under way writes to memory that is still there. */
+static void exo_queue_mark_dead(struct exo_queue *q)
+{
+	WRITE_ONCE(q->dead, true);
+	WRITE_ONCE(q->status->state, EXO_QUEUE_DEAD);
+}
+
+/*
+ * NVMe base 2.0 section 5.6: the submission queue before its completion queue. The
+ * device ends what is in flight, and has nothing of the queue when this returns.
+ */
+static void exo_queue_delete(struct exo_queue *q)
+{
+	struct exo_nvme *nvme = q->nvme;
+
+	guard(mutex)(&q->delete_lock);
+	if (q->gone)
+		return;
+	if (q->made_sq && exo_admin_delete_sq(nvme, q->qid) == -EIO)
+		exo_nvme_fail(nvme, "it refused to delete a submission queue");
+	if (q->made_cq && exo_admin_delete_cq(nvme, q->qid) == -EIO)
+		exo_nvme_fail(nvme, "it refused to delete a completion queue");
+	WRITE_ONCE(q->gone, true);
+}
+
+/* A queue whose commands do not end dies alone: its neighbours go on. */
 void exo_queue_quiesce(struct exo_queue *q)
 {
 	struct exo_nvme *nvme = q->nvme;
@@ -77,24 +105,20 @@ void exo_queue_quiesce(struct exo_queue *q)
 		usleep_range(pause, 2 * pause);
 		pause = min(2 * pause, 1000ul);
 	}
-	exo_nvme_fail(nvme, "an I/O command did not end in time");
+	pci_warn(nvme->pdev, "queue %u: a command did not end in time: deleted\n", q->qid);
+	scoped_guard (mutex, &q->lock)
+		exo_queue_mark_dead(q);
+	exo_queue_delete(q);
 }
 
 /* ---- death, in the phases of struct exo_object_ops ---- */
-
-/* Without the lock: a submission under way writes to memory that is still there. */
-static void exo_queue_mark_dead(struct exo_queue *q)
-{
-	WRITE_ONCE(q->dead, true);
-	WRITE_ONCE(q->status->state, EXO_QUEUE_DEAD);
-}
 
 void exo_queue_mark_all_dead(struct exo_nvme *nvme)
 {
 	struct exo_queue *q;
 
 	guard(spinlock)(&nvme->list_lock);
-	list_for_each_entry(q, &nvme->live_queues, on_nvme)
+	list_for_each_entry (q, &nvme->live_queues, on_nvme)
 		exo_queue_mark_dead(q);
 }
 
@@ -110,19 +134,6 @@ static void exo_queue_stop(struct exo_object *obj)
 static void exo_queue_drain(struct exo_object *obj)
 {
 	exo_queue_quiesce(exo_queue_of(obj));
-}
-
-/* NVMe base 2.0 section 5.6: the submission queue before its completion queue. */
-static void exo_queue_delete(struct exo_queue *q)
-{
-	struct exo_nvme *nvme = q->nvme;
-
-	if (q->made_sq && exo_admin_delete_sq(nvme, q->qid) == -EIO)
-		exo_nvme_fail(nvme, "it refused to delete a submission queue");
-	if (q->made_cq && exo_admin_delete_cq(nvme, q->qid) == -EIO)
-		exo_nvme_fail(nvme, "it refused to delete a completion queue");
-	guard(mutex)(&q->lock);
-	q->gone = true;
 }
 
 static u64 exo_queue_frames(struct exo_queue *q)
@@ -147,7 +158,7 @@ static void exo_queue_end_extents(struct exo_queue *q)
 	for (;;) {
 		struct exo_binding *binding = NULL;
 
-		scoped_guard(mutex, &q->lock) {
+		scoped_guard (mutex, &q->lock) {
 			if (q->extent_count) {
 				binding = &q->extents[0].binding->binding;
 				kref_get(&binding->ref);
@@ -184,7 +195,7 @@ void exo_queue_kill_all(struct exo_nvme *nvme)
 	for (;;) {
 		struct exo_queue *q;
 
-		scoped_guard(spinlock, &nvme->list_lock) {
+		scoped_guard (spinlock, &nvme->list_lock) {
 			q = list_first_entry_or_null(&nvme->live_queues, struct exo_queue, on_nvme);
 			if (q)
 				exo_object_get(&q->object);
@@ -220,6 +231,7 @@ static void exo_queue_release(struct exo_object *obj)
 	kvfree(q->slot_epoch);
 	bitmap_free(q->busy);
 	mutex_destroy(&q->lock);
+	mutex_destroy(&q->delete_lock);
 	exo_space_put(q->space);
 	exo_object_put(&q->controller->object);
 	exo_nvme_put(q->nvme);
@@ -291,12 +303,12 @@ static const struct exo_object_ops exo_queue_ops = {
 static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, struct exo_space *space,
 					 u32 depth)
 {
-	struct exo_queue *q = kzalloc(sizeof(*q), GFP_KERNEL_ACCOUNT);
+	struct exo_queue *q = kzalloc(sizeof(*q), EXO_GFP);
 	u32 entries = roundup_pow_of_two(depth + 1);
 
 	if (!q)
 		return NULL;
-	q->status = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	q->status = (void *)get_zeroed_page(EXO_GFP);
 	if (!q->status) {
 		kfree(q);
 		return NULL;
@@ -310,6 +322,7 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 	INIT_LIST_HEAD(&q->on_nvme);
 	INIT_LIST_HEAD(&q->on_space);
 	mutex_init(&q->lock);
+	mutex_init(&q->delete_lock);
 	q->depth = depth;
 	q->mask = entries - 1;
 	q->log2 = ilog2(entries);
@@ -321,10 +334,9 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 
 static int exo_queue_alloc_slots(struct exo_queue *q)
 {
-	q->slot_epoch = kvcalloc(q->depth, sizeof(*q->slot_epoch), GFP_KERNEL_ACCOUNT);
-	q->busy = bitmap_zalloc(q->depth, GFP_KERNEL_ACCOUNT);
-	q->shared = alloc_pages_exact(q->ring_size, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-							    __GFP_NORETRY | __GFP_NOWARN);
+	q->slot_epoch = kvcalloc(q->depth, sizeof(*q->slot_epoch), EXO_GFP);
+	q->busy = bitmap_zalloc(q->depth, EXO_GFP);
+	q->shared = alloc_pages_exact(q->ring_size, EXO_GFP | __GFP_ZERO);
 	if (!q->slot_epoch || !q->busy || !q->shared)
 		return -ENOMEM;
 	q->control = q->shared;
@@ -336,11 +348,11 @@ static int exo_queue_alloc_lists(struct exo_queue *q)
 {
 	u32 i;
 
-	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), GFP_KERNEL_ACCOUNT);
+	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), EXO_GFP);
 	if (!q->lists)
 		return -ENOMEM;
 	for (i = 0; i < q->list_pages; i++) {
-		q->lists[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		q->lists[i] = alloc_page(EXO_GFP | __GFP_ZERO);
 		if (!q->lists[i])
 			return -ENOMEM;
 	}
@@ -406,7 +418,7 @@ static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
 	guard(rwsem_read)(&nvme->busy);
 	if (!exo_nvme_usable(nvme))
 		return -ENODEV;
-	scoped_guard(spinlock, &nvme->list_lock)
+	scoped_guard (spinlock, &nvme->list_lock)
 		list_add(&q->on_nvme, &nvme->live_queues);
 	exo_space_add_queue(q->space, q);
 	ret = exo_queue_alloc_lists(q);
@@ -520,8 +532,8 @@ static struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 i
 		return cap;
 	type = cap->object->ops->type;
 	exo_cap_put(cap);
-	return ERR_PTR(exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field, type,
-				  EXO_TYPE_QUEUE));
+	return ERR_PTR(
+		exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field, type, EXO_TYPE_QUEUE));
 }
 
 int exo_queue_query(struct exo_call *call)
@@ -534,7 +546,7 @@ int exo_queue_query(struct exo_call *call)
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	q = exo_queue_of(cap->object);
-	scoped_guard(mutex, &q->lock) {
+	scoped_guard (mutex, &q->lock) {
 		if (!q->gone)
 			exo_queue_scan(q);
 		cmd->out_mode = EXO_QUEUE_CHECKED;
@@ -570,7 +582,7 @@ static void exo_extent_sever(struct exo_binding *binding)
 	struct exo_queue *q = eb->queue;
 	int i;
 
-	scoped_guard(mutex, &q->lock) {
+	scoped_guard (mutex, &q->lock) {
 		i = exo_queue_find_extent(q, binding->cap);
 		if (i >= 0)
 			q->extents[i] = q->extents[--q->extent_count];
@@ -641,13 +653,12 @@ int exo_queue_attach(struct exo_call *call)
 	struct exo_queue *q;
 	int ret;
 
-	struct exo_cap *queue __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(queue_attach, queue), cmd->queue, EXO_TYPE_QUEUE,
-			    EXO_RIGHT_SUBMIT);
+	struct exo_cap *queue __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(queue_attach, queue), cmd->queue, EXO_TYPE_QUEUE, EXO_RIGHT_SUBMIT);
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);
-	struct exo_cap *extent __free(exo_cap_put) = exo_cap_get(
-		call, EXO_FIELD(queue_attach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
+	struct exo_cap *extent __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(queue_attach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
 	q = exo_queue_of(queue->object);
@@ -655,7 +666,7 @@ int exo_queue_attach(struct exo_call *call)
 		return exo_refuse(call, -EINVAL, EXO_REASON_OTHER_CONTROLLER,
 				  EXO_FIELD(queue_attach, extent), cmd->extent, 0);
 
-	eb = kzalloc(sizeof(*eb), GFP_KERNEL_ACCOUNT);
+	eb = kzalloc(sizeof(*eb), EXO_GFP);
 	if (!eb)
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	exo_binding_init(&eb->binding, &exo_extent_binding_ops, extent);
@@ -673,17 +684,16 @@ int exo_queue_detach(struct exo_call *call)
 	struct exo_queue *q;
 	int i;
 
-	struct exo_cap *queue __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(queue_detach, queue), cmd->queue, EXO_TYPE_QUEUE,
-			    EXO_RIGHT_SUBMIT);
+	struct exo_cap *queue __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(queue_detach, queue), cmd->queue, EXO_TYPE_QUEUE, EXO_RIGHT_SUBMIT);
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);
-	struct exo_cap *extent __free(exo_cap_put) = exo_cap_get(
-		call, EXO_FIELD(queue_detach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
+	struct exo_cap *extent __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(queue_detach, extent), cmd->extent, EXO_TYPE_EXTENT, 0);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
 	q = exo_queue_of(queue->object);
-	scoped_guard(mutex, &q->lock) {
+	scoped_guard (mutex, &q->lock) {
 		i = exo_queue_find_extent(q, extent);
 		if (i >= 0) {
 			binding = &q->extents[i].binding->binding;

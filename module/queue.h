@@ -72,13 +72,15 @@ struct exo_queue_extent {
  * @busy: slots in flight
  * @in_flight: how many
  * @dead: refuses submissions
- * @gone: the device has no such queue any more: nothing is in flight
  * @extent_count, @extents: attached extents
  * @submitted, @completed, @refused: for EXO_QUEUE_QUERY
  *
  * @ring_size, @shared, @status_page: the memory behind the above
  * @lists: pages of PRP lists
- * @made_cq, @made_sq: the device has it; only its creator and its killer look
+ * @delete_lock: makes later deleters wait for the first; outside @lock
+ * @gone: the device has no such queue any more: nothing is in flight
+ * @made_cq, @made_sq: the device was asked to make it; the creator's, then under
+ *	@delete_lock
  */
 struct exo_queue {
 	struct exo_object object;
@@ -112,7 +114,6 @@ struct exo_queue {
 	unsigned long *busy;
 	u32 in_flight;
 	bool dead;
-	bool gone;
 
 	u32 extent_count;
 	struct exo_queue_extent extents[EXO_QUEUE_EXTENTS_MAX];
@@ -125,6 +126,8 @@ struct exo_queue {
 	struct page **lists;
 	u32 list_pages;
 	struct exo_dma_map lists_map;
+	struct mutex delete_lock;
+	bool gone;
 	bool made_cq;
 	bool made_sq;
 };
@@ -139,8 +142,8 @@ void exo_queue_mark_all_dead(struct exo_nvme *nvme);
 void exo_queue_kill_all(struct exo_nvme *nvme);
 
 /*
- * Returns when every command submitted before the call has ended, or when the
- * device was given up because it had not by the I/O timeout.
+ * Returns when every command submitted before the call has ended. A queue on which
+ * one has not by the I/O timeout is deleted.
  */
 void exo_queue_quiesce(struct exo_queue *q);
 

@@ -19,7 +19,7 @@
 
 static int exo_session_open(struct inode *inode, struct file *file)
 {
-	struct exo_session *session = kzalloc(sizeof(*session), GFP_KERNEL_ACCOUNT);
+	struct exo_session *session = kzalloc(sizeof(*session), EXO_GFP);
 
 	if (!session)
 		return -ENOMEM;
@@ -36,7 +36,7 @@ static void exo_session_drop_all(struct exo_session *session, bool queues_only)
 	struct exo_cap *cap;
 	unsigned long id;
 
-	xa_for_each(&session->caps, id, cap) {
+	xa_for_each (&session->caps, id, cap) {
 		if (queues_only && cap->object->ops->type != EXO_TYPE_QUEUE)
 			continue;
 		xa_erase(&session->caps, id);
@@ -68,18 +68,6 @@ const struct file_operations exo_session_fops = {
 	.llseek = noop_llseek,
 };
 
-static u32 exo_session_count(struct exo_session *session)
-{
-	struct exo_cap *cap;
-	unsigned long id;
-	u32 count = 0;
-
-	guard(rcu)();
-	xa_for_each(&session->caps, id, cap)
-		count++;
-	return count;
-}
-
 int exo_session_info(struct exo_call *call)
 {
 	struct exo_info *cmd = &call->arg.info;
@@ -95,7 +83,7 @@ int exo_session_info(struct exo_call *call)
 	cmd->out_controllers = exo_nvme_count();
 	cmd->out_io_timeout_ms = exo_io_timeout_ms();
 	cmd->out_admin_timeout_ms = exo_admin_timeout_ms();
-	cmd->out_caps = exo_session_count(call->session);
+	cmd->out_caps = atomic_read(&call->session->count);
 	return exo_call_respond(call);
 }
 
@@ -177,7 +165,7 @@ static u32 exo_list_chunk(struct exo_session *session, u32 *after, u32 *ids, u32
 	u32 n = 0;
 
 	guard(rcu)();
-	xa_for_each_start(&session->caps, id, cap, (unsigned long)*after + 1) {
+	xa_for_each_start (&session->caps, id, cap, (unsigned long)*after + 1) {
 		ids[n++] = id;
 		*after = id;
 		if (n == max)
@@ -217,8 +205,10 @@ static struct exo_cap *exo_session_take(struct exo_session *session, u32 id)
 
 	xa_lock(&session->caps);
 	cap = xa_load(&session->caps, id);
-	if (cap)
+	if (cap) {
 		__xa_erase(&session->caps, id);
+		atomic_dec(&session->count);
+	}
 	xa_unlock(&session->caps);
 	return cap;
 }

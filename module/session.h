@@ -5,6 +5,7 @@
 #ifndef EXO_SESSION_H
 #define EXO_SESSION_H
 
+#include <linux/atomic.h>
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -15,11 +16,13 @@ struct exo_call;
 /**
  * struct exo_session - a capability space
  * @caps: its capabilities by number
+ * @count: how many
  * @spaces_lock: guards @spaces; taken before any lock of a space
  * @spaces: its buffer spaces, one per NVMe function it uses
  */
 struct exo_session {
 	struct xarray caps;
+	atomic_t count;
 	struct mutex spaces_lock;
 	struct list_head spaces;
 };

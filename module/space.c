@@ -15,6 +15,7 @@
 #include "frames.h"
 #include "ioctl.h"
 #include "nvme.h"
+#include "params.h"
 #include "queue.h"
 #include "session.h"
 #include "space.h"
@@ -63,7 +64,7 @@ void exo_space_put(struct exo_space *space)
 
 static struct exo_space *exo_space_alloc(struct exo_nvme *nvme)
 {
-	struct exo_space *space = kvzalloc(sizeof(*space), GFP_KERNEL_ACCOUNT);
+	struct exo_space *space = kvzalloc(sizeof(*space), EXO_GFP);
 
 	if (!space)
 		return NULL;
@@ -82,7 +83,7 @@ struct exo_space *exo_space_get(struct exo_session *session, struct exo_nvme *nv
 	struct exo_space *space;
 
 	guard(mutex)(&session->spaces_lock);
-	list_for_each_entry(space, &session->spaces, on_session) {
+	list_for_each_entry (space, &session->spaces, on_session) {
 		if (space->nvme == nvme)
 			goto found;
 	}
@@ -100,7 +101,7 @@ void exo_space_put_all(struct exo_session *session)
 {
 	struct exo_space *space, *next;
 
-	list_for_each_entry_safe(space, next, &session->spaces, on_session) {
+	list_for_each_entry_safe (space, next, &session->spaces, on_session) {
 		list_del(&space->on_session);
 		exo_space_put(space);
 	}
@@ -130,7 +131,7 @@ static int exo_space_make_chunks(struct exo_space *space, unsigned long first, u
 
 		if (space->chunks[i])
 			continue;
-		chunk = kcalloc(EXO_SPACE_CHUNK, sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+		chunk = kcalloc(EXO_SPACE_CHUNK, sizeof(*chunk), EXO_GFP);
 		if (!chunk)
 			return -ENOMEM;
 		/* Pairs with the address dependency in exo_space_entry(). */
@@ -145,9 +146,9 @@ static int exo_space_enter(struct exo_space *space, struct exo_attachment *att)
 
 	guard(mutex)(&space->lock);
 	ret = mtree_alloc_range(&space->pages, &att->first, att, att->pages, 0, EXO_SPACE_PAGES - 1,
-				GFP_KERNEL_ACCOUNT);
+				EXO_GFP);
 	if (ret)
-		return ret == -EBUSY ? -ENOSPC : ret;
+		return ret == -ENOMEM ? ret : -ENOSPC;
 	ret = exo_space_make_chunks(space, att->first, att->first + att->pages - 1);
 	if (ret)
 		mtree_erase(&space->pages, att->first);
@@ -203,7 +204,7 @@ static bool exo_attachment_drain(struct exo_attachment *att)
 	struct exo_queue *queue;
 
 	guard(mutex)(&space->lock);
-	list_for_each_entry(queue, &space->queues, on_space)
+	list_for_each_entry (queue, &space->queues, on_space)
 		exo_queue_quiesce(queue);
 	return !test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) ||
 	       nvme->dma.domain;
@@ -213,7 +214,7 @@ static void exo_attachment_unmap(struct exo_attachment *att)
 {
 	struct exo_nvme *nvme = att->space->nvme;
 
-	scoped_guard(spinlock, &nvme->list_lock)
+	scoped_guard (spinlock, &nvme->list_lock)
 		list_del_init(&att->on_nvme);
 	exo_dma_unmap(&nvme->dma, &att->map);
 }
@@ -255,7 +256,7 @@ void exo_space_sever_all(struct exo_nvme *nvme)
 	for (;;) {
 		struct exo_attachment *att;
 
-		scoped_guard(spinlock, &nvme->list_lock) {
+		scoped_guard (spinlock, &nvme->list_lock) {
 			att = list_first_entry_or_null(&nvme->attachments, struct exo_attachment,
 						       on_nvme);
 			if (att)
@@ -276,7 +277,7 @@ static struct exo_attachment *exo_attachment_find(struct exo_cap *cap, struct ex
 	struct exo_binding *binding;
 
 	lockdep_assert_held(&cap->lock);
-	list_for_each_entry(binding, &cap->bindings, on_cap) {
+	list_for_each_entry (binding, &cap->bindings, on_cap) {
 		struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 
 		if (att->space->nvme == nvme)
@@ -288,7 +289,7 @@ static struct exo_attachment *exo_attachment_find(struct exo_cap *cap, struct ex
 /* Takes over the reference to @space. */
 static struct exo_attachment *exo_attachment_alloc(struct exo_cap *cap, struct exo_space *space)
 {
-	struct exo_attachment *att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
+	struct exo_attachment *att = kzalloc(sizeof(*att), EXO_GFP);
 
 	if (!att)
 		return NULL;
@@ -319,7 +320,7 @@ static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap)
 			  frames->order, access);
 	if (ret)
 		return ret;
-	scoped_guard(spinlock, &nvme->list_lock)
+	scoped_guard (spinlock, &nvme->list_lock)
 		list_add(&att->on_nvme, &nvme->attachments);
 	return 0;
 }
@@ -347,12 +348,13 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 		exo_binding_publish(&att->binding);
 		return 0;
 	}
-	scoped_guard(mutex, &att->space->lock)
+	scoped_guard (mutex, &att->space->lock)
 		mtree_erase(&att->space->pages, att->first);
 	return exo_refuse(call, ret,
-			  ret == -ESTALE ? EXO_REASON_STALE :
-			  ret == -EINTR	 ? EXO_REASON_NONE :
-					   EXO_REASON_MEMORY,
+			  ret == -ESTALE   ? EXO_REASON_STALE
+			  : ret == -EINTR  ? EXO_REASON_NONE
+			  : ret == -ENOSPC ? EXO_REASON_TABLE_FULL
+					   : EXO_REASON_MEMORY,
 			  EXO_FIELD(dma_attach, frames), cap->id, 0);
 }
 
@@ -429,13 +431,12 @@ int exo_space_detach(struct exo_call *call)
 	struct exo_dma_detach *cmd = &call->arg.dma_detach;
 	struct exo_attachment *att;
 
-	struct exo_cap *controller __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(dma_detach, controller), cmd->controller,
-			    EXO_TYPE_CONTROLLER, 0);
+	struct exo_cap *controller __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(dma_detach, controller), cmd->controller, EXO_TYPE_CONTROLLER, 0);
 	if (IS_ERR(controller))
 		return PTR_ERR(controller);
-	struct exo_cap *frames __free(exo_cap_put) = exo_cap_get(
-		call, EXO_FIELD(dma_detach, frames), cmd->frames, EXO_TYPE_FRAMES, 0);
+	struct exo_cap *frames __free(exo_cap_put) =
+		exo_cap_get(call, EXO_FIELD(dma_detach, frames), cmd->frames, EXO_TYPE_FRAMES, 0);
 	if (IS_ERR(frames))
 		return PTR_ERR(frames);
 

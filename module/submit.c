@@ -160,9 +160,8 @@ int exo_queue_submit(struct exo_call *call)
 	struct exo_queue_submit *cmd = &call->arg.queue_submit;
 	int done;
 
-	struct exo_cap *cap __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(queue_submit, queue), cmd->queue, EXO_TYPE_QUEUE,
-			    EXO_RIGHT_SUBMIT);
+	struct exo_cap *cap __free(exo_cap_put) = exo_cap_get(
+		call, EXO_FIELD(queue_submit, queue), cmd->queue, EXO_TYPE_QUEUE, EXO_RIGHT_SUBMIT);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	call->detail = (struct exo_detail){};

@@ -21,6 +21,7 @@
 
 #include "cap.h"
 #include "compat.h"
+#include "params.h"
 #include "session.h"
 #include "view.h"
 
@@ -188,7 +189,7 @@ static const struct file_operations exo_view_fops = {
 
 static struct exo_view *exo_view_create(struct exo_cap *cap)
 {
-	struct exo_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+	struct exo_view *view = kzalloc(sizeof(*view), EXO_GFP);
 	struct file *file;
 
 	if (!view)
@@ -229,7 +230,7 @@ void exo_view_end(struct exo_view *view)
 	struct exo_object *object = NULL;
 
 	if (!view->outlives) {
-		scoped_guard(rwsem_write, &view->lock)
+		scoped_guard (rwsem_write, &view->lock)
 			swap(object, view->object);
 		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
 		exo_object_put(object);
