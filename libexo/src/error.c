@@ -71,16 +71,17 @@ static void add_pci(struct text *t, uint64_t address)
 	    (unsigned int)(address & 7));
 }
 
-/* Blocks first to first + n - 1, without being fooled by n = 0 or overflow. */
-static void add_blocks(struct text *t, uint64_t first, uint64_t n)
+/* "blocks 8 to 15", without being fooled by a length of 0 or by overflow. */
+static void add_range(struct text *t, const char *unit, uint64_t first, uint64_t n)
 {
 	if (n == 1)
-		add(t, "block %llu", (unsigned long long)first);
+		add(t, "%s %llu", unit, (unsigned long long)first);
 	else if (n && first + (n - 1) >= first)
-		add(t, "blocks %llu to %llu", (unsigned long long)first,
+		add(t, "%ss %llu to %llu", unit, (unsigned long long)first,
 		    (unsigned long long)(first + n - 1));
 	else
-		add(t, "%llu blocks from %llu", (unsigned long long)n, (unsigned long long)first);
+		add(t, "%llu %ss from %llu", (unsigned long long)n, unit,
+		    (unsigned long long)first);
 }
 
 static const char *opcode_name(uint64_t opcode)
@@ -151,8 +152,7 @@ static const struct {
 	REASON(OPCODE, "opcode {opcode} is not permitted in a checked queue"),
 	REASON(BITS, "the bits {xvalue} of dword {field} must be 0 in a checked queue"),
 	REASON(NSID, "namespace {xvalue} is not that of an extent attached to the queue"),
-	REASON(LBA, "{blocks} of the namespace do not lie within one extent attached to the "
-		    "queue"),
+	REASON(LBA, "no extent attached to the queue holds {lbas}"),
 	REASON(LBA_OVERFLOW, "first block {value} plus length {limit} is more than 64 bits hold"),
 	REASON(LBA_RIGHT, "the extent is held without the right {rights} (with {held})"),
 	REASON(CID, "command identifier {value} is not below the queue's depth of {limit}"),
@@ -204,8 +204,8 @@ static void add_token(struct text *t, const char *token, size_t len, int result,
 		add(t, d->value ? "whoever opened the session" : "the caller");
 	else if (IS("largest") && d->limit)
 		add(t, ": at most %llu", (unsigned long long)d->limit);
-	else if (IS("blocks"))
-		add_blocks(t, d->value, d->limit);
+	else if (IS("lbas"))
+		add_range(t, "LBA", d->value, d->limit);
 	else if (IS("opcode"))
 		add(t, "%#llx%s%s%s", (unsigned long long)d->value,
 		    opcode_name(d->value) ? " (" : "",
@@ -327,7 +327,7 @@ void exo_describe_command(char *buf, size_t size, const struct exo_nvme_command 
 	if (!name || command->opcode == EXO_NVME_FLUSH)
 		return;
 	add(&t, " of extent ");
-	add_blocks(&t, command->slba - first, (command->cdw12 & 0xffff) + 1ull);
+	add_range(&t, "block", command->slba - first, (command->cdw12 & 0xffff) + 1ull);
 }
 
 /*

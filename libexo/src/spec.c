@@ -38,7 +38,7 @@ static bool number(const char **at, int base, uint64_t max, uint64_t *out)
 	int d;
 
 	for (; (d = digit(*p, base)) >= 0; p++) {
-		if (n > (max - d) / base)
+		if ((uint64_t)d > max || n > (max - d) / base)
 			return false;
 		n = n * base + d;
 	}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-2.1-only
+/*
+ * The arithmetic of a queue, on rings in ordinary memory: command identifiers,
+ * indexes that wrap at 2^32, phases that turn, numbers a device should not post.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "private.h"
+#include "tap.h"
+
+#define ENTRIES 8u
+#define DEPTH 5u
+
+/* What a queue lies in: the pages that the kernel would share, and our arrays. */
+struct rig {
+	struct exo x;
+	struct exo_queue_private p;
+	struct exo_nvme_command sq[ENTRIES];
+	struct exo_nvme_completion cq[ENTRIES];
+	struct exo_queue_control control;
+	struct exo_queue_status status;
+	uint16_t cids[DEPTH];
+	uint64_t user_data[DEPTH];
+	uint64_t deltas[4];
+	uint32_t posted; /* completions ever written */
+};
+
+/* A queue whose indexes all begin at @begin, a multiple of twice the entries. */
+static void rig_init(struct rig *rig, uint32_t begin)
+{
+	memset(rig, 0, sizeof(*rig));
+	rig->p.q.sq = rig->sq;
+	rig->p.q.cq = rig->cq;
+	rig->p.q.control = &rig->control;
+	rig->p.q.status = &rig->status;
+	rig->p.q.cids = rig->cids;
+	rig->p.q.user_data = rig->user_data;
+	rig->p.q.mask = ENTRIES - 1;
+	rig->p.q.depth = DEPTH;
+	rig->p.q.first = 1000;
+	rig->p.q.first_qword = 7ull << 32;
+	rig->p.q.sq_tail = rig->p.q.sq_head = rig->p.q.cq_head = rig->posted = begin;
+	rig->p.q.buf_base = 0x40000000;
+	rig->p.q.buf_delta = rig->deltas;
+	rig->p.q.buf_chunks = 4;
+	rig->p.x = &rig->x;
+	pthread_mutex_init(&rig->x.lock, NULL);
+	exo_cids_init(&rig->p.q);
+}
+
+/* What a device does at the end of a command. */
+static void post(struct rig *rig, uint16_t cid, uint16_t status)
+{
+	struct exo_nvme_completion *entry = &rig->cq[rig->posted % ENTRIES];
+	uint16_t phase = !(rig->posted / ENTRIES & 1);
+
+	entry->dw0 = rig->posted;
+	entry->cid = cid;
+	entry->status = status << 1 | phase;
+	rig->posted++;
+}
+
+/* What the kernel does with all that is prepared. */
+static void accept_all(struct rig *rig)
+{
+	rig->p.q.sq_head = rig->p.q.sq_tail;
+}
+
+static void identifiers_differ(void)
+{
+	bool seen[DEPTH] = { false };
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		struct exo_nvme_command *c = exo_prep(&rig.p.q, i);
+
+		CHECK(c && c->cid < DEPTH && !seen[c->cid]);
+		seen[c->cid] = true;
+	}
+	CHECK(!exo_prep(&rig.p.q, 0));
+	CHECK_EQUAL(exo_queue_free(&rig.p.q), 0);
+	CHECK_EQUAL(exo_queue_prepared(&rig.p.q), DEPTH);
+	CHECK_EQUAL(exo_queue_in_flight(&rig.p.q), 0);
+	CHECK_EQUAL(rig.p.q.sq_tail, DEPTH);
+}
+
+static void native_commands(void)
+{
+	struct exo_nvme_command *c;
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	memset(rig.sq, 0xff, sizeof(rig.sq));
+	rig.deltas[1] = 0x5000 - (rig.p.q.buf_base + (1u << EXO_BUF_CHUNK_SHIFT));
+	c = exo_prep_read(&rig.p.q,
+			  (void *)(rig.p.q.buf_base + (1u << EXO_BUF_CHUNK_SHIFT) + 0x123),
+			  0x100000000ull, 8, 1);
+	CHECK_EQUAL(c->opcode, 2);
+	CHECK_EQUAL(c->flags, 0);
+	CHECK_EQUAL(c->nsid, 7);
+	CHECK_EQUAL(c->prp1, 0x5123);
+	CHECK_EQUAL(c->slba, 0x100000000ull + 1000);
+	CHECK_EQUAL(c->dword[10], 1000);
+	CHECK_EQUAL(c->dword[11], 1);
+	CHECK_EQUAL(c->cdw12, 7);
+	CHECK_EQUAL(c->cdw2 | c->cdw3 | c->cdw13 | c->cdw14 | c->cdw15, 0);
+	CHECK_EQUAL(c->mptr | c->prp2, 0);
+	c = exo_prep_flush(&rig.p.q, 2);
+	CHECK_EQUAL(c->opcode, 0);
+	CHECK_EQUAL(c->nsid, 7);
+	for (int i = 1; i < 8; i++)
+		CHECK_EQUAL(c->qword[i], 0);
+	c = exo_prep_write_zeroes(&rig.p.q, 3, 65536, 3);
+	CHECK_EQUAL(c->opcode, 8);
+	CHECK_EQUAL(c->cdw12, 0xffff);
+	CHECK_EQUAL(c->prp1, 0);
+}
+
+static void layout(void)
+{
+	struct exo_nvme_command c = { 0 };
+	struct exo_nvme_completion e = { 0 };
+
+	c.nsid = 1;
+	c.prp1 = 2;
+	c.slba = 3;
+	c.cdw12 = 4;
+	c.cdw15 = 5;
+	CHECK_EQUAL(c.dword[1], 1);
+	CHECK_EQUAL(c.dword[6], 2);
+	CHECK_EQUAL(c.dword[10], 3);
+	CHECK_EQUAL(c.dword[12], 4);
+	CHECK_EQUAL(c.dword[15], 5);
+	e.status = 1;
+	CHECK_EQUAL(e.qword[1] >> 48, 1);
+	e.status = 0x81 << 1 | 1;
+	CHECK_EQUAL(exo_nvme_status(&e), 0x81);
+}
+
+static void foreign_addresses(void)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	CHECK(exo_buf_offset(&rig.p.q, NULL) == 0);
+	CHECK_EQUAL(exo_buf_offset(&rig.p.q, (void *)(rig.p.q.buf_base - 1)), rig.p.q.buf_base - 1);
+	CHECK_EQUAL(exo_buf_offset(&rig.p.q, (void *)UINTPTR_MAX), UINTPTR_MAX);
+	CHECK_EQUAL(
+		exo_buf_offset(&rig.p.q, (void *)(rig.p.q.buf_base + (4ul << EXO_BUF_CHUNK_SHIFT))),
+		rig.p.q.buf_base + (4ul << EXO_BUF_CHUNK_SHIFT));
+}
+
+static void empty_ring(void)
+{
+	struct exo_completion done[DEPTH];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 0);
+	CHECK(!exo_peek(&rig.p.q));
+	exo_prep(&rig.p.q, 1);
+	accept_all(&rig);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 0);
+	CHECK_EQUAL(exo_wait(&rig.p.q, done, DEPTH, 0), -ETIMEDOUT);
+}
+
+static void user_data_returns(void)
+{
+	struct exo_completion done[DEPTH];
+	uint16_t cids[DEPTH];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	for (unsigned int i = 0; i < DEPTH; i++)
+		cids[i] = exo_prep(&rig.p.q, 100 + i)->cid;
+	accept_all(&rig);
+	for (unsigned int i = DEPTH; i-- > 0;) /* in reverse */
+		post(&rig, cids[i], i);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, 2), 2);
+	CHECK_EQUAL(done[0].user_data, 104);
+	CHECK_EQUAL(done[1].user_data, 103);
+	CHECK_EQUAL(exo_nvme_status(&done[1].raw), 3);
+	CHECK_EQUAL(done[1].raw.dw0, 1);
+	CHECK_EQUAL(rig.control.cq_head, 2);
+	CHECK_EQUAL(exo_queue_in_flight(&rig.p.q), 3);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 3);
+	CHECK_EQUAL(done[2].user_data, 100);
+	CHECK_EQUAL(exo_queue_free(&rig.p.q), DEPTH);
+}
+
+/* Many laps around the ring from @begin, out of order, with whatever is free. */
+static void go_round(uint32_t begin, unsigned int commands, bool one_by_one)
+{
+	struct exo_completion done[DEPTH];
+	uint16_t cids[DEPTH];
+	uint64_t expected[DEPTH];
+	unsigned int n, i, got;
+	struct rig rig;
+
+	rig_init(&rig, begin);
+	srandom(1);
+	for (uint64_t next = 0; next < commands;) {
+		n = random() % DEPTH + 1;
+		for (i = 0; i < n; i++) {
+			struct exo_nvme_command *c = exo_prep(&rig.p.q, next);
+
+			CHECK(c == &rig.sq[(begin + (uint32_t)next) % ENTRIES]);
+			cids[i] = c->cid;
+			expected[i] = next++;
+		}
+		accept_all(&rig);
+		for (i = 0; i < n; i++)
+			post(&rig, cids[n - 1 - i], 0);
+		for (got = 0; one_by_one && got < n; got++) {
+			CHECK(exo_peek(&rig.p.q));
+			CHECK_EQUAL(exo_consume(&rig.p.q), expected[n - 1 - got]);
+		}
+		while (got < n) {
+			unsigned int more = exo_reap(&rig.p.q, done, DEPTH);
+
+			CHECK(more);
+			for (i = 0; i < more; i++)
+				CHECK_EQUAL(done[i].user_data, expected[n - 1 - got - i]);
+			got += more;
+			if (!more)
+				return;
+		}
+		CHECK(!exo_peek(&rig.p.q));
+		CHECK_EQUAL(rig.p.q.free, DEPTH);
+		CHECK_EQUAL(rig.control.cq_head, rig.posted);
+	}
+}
+
+static void laps(void)
+{
+	go_round(0, 1000, false);
+	go_round(0, 1000, true);
+}
+
+static void wrap(void)
+{
+	go_round(0u - 64 * 2 * ENTRIES, 4000, false);
+	go_round(0u - 64 * 2 * ENTRIES, 4000, true);
+}
+
+static void wild_identifiers(void)
+{
+	struct exo_completion done[DEPTH];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	exo_prep(&rig.p.q, 1);
+	accept_all(&rig);
+	post(&rig, DEPTH, 0);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 0);
+	rig_init(&rig, 0);
+	exo_prep(&rig.p.q, 1);
+	accept_all(&rig);
+	post(&rig, 0xffff, 0);
+	CHECK_EQUAL(exo_consume(&rig.p.q), 0);
+	CHECK_EQUAL(rig.p.q.free, DEPTH - 1);
+}
+
+static void too_many_completions(void)
+{
+	struct exo_completion done[ENTRIES];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	exo_prep(&rig.p.q, 1);
+	accept_all(&rig);
+	for (unsigned int i = 0; i < 4; i++)
+		post(&rig, 0, 0);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, ENTRIES), 1);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, ENTRIES), 0);
+	CHECK_EQUAL(exo_queue_free(&rig.p.q), DEPTH);
+	exo_consume(&rig.p.q);
+	CHECK_EQUAL(exo_queue_free(&rig.p.q), DEPTH);
+}
+
+static void withdrawing(void)
+{
+	uint64_t user_data = 0;
+	struct rig rig;
+
+	rig_init(&rig, 0u - 2 * ENTRIES);
+	for (unsigned int i = 0; i < 4; i++)
+		exo_prep(&rig.p.q, 10 + i);
+	rig.p.q.sq_head++; /* the first was accepted, the second refused */
+	CHECK(exo_prepared(&rig.p.q, 0, &user_data));
+	CHECK_EQUAL(user_data, 11);
+	CHECK(exo_prepared(&rig.p.q, 2, &user_data));
+	CHECK_EQUAL(user_data, 13);
+	CHECK(!exo_prepared(&rig.p.q, 3, NULL));
+	CHECK_EQUAL(exo_withdraw(&rig.p.q, 1), 2);
+	CHECK_EQUAL(exo_queue_prepared(&rig.p.q), 1);
+	CHECK_EQUAL(exo_withdraw(&rig.p.q, 0), 1);
+	CHECK_EQUAL(exo_withdraw(&rig.p.q, 0), 0);
+	CHECK_EQUAL(exo_queue_free(&rig.p.q), DEPTH - 1);
+	CHECK_EQUAL(exo_queue_in_flight(&rig.p.q), 1);
+	CHECK_EQUAL(rig.control.sq_tail, rig.p.q.sq_tail);
+	CHECK_EQUAL(rig.p.q.sq_tail, rig.p.q.sq_head);
+}
+
+static void nothing_to_submit(void)
+{
+	struct exo_completion done[1];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	CHECK_EQUAL(exo_submit(&rig.p.q), 0);
+	CHECK_EQUAL(exo_wait(&rig.p.q, done, 1, -1), 0);
+}
+
+static void liveness(void)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	CHECK(exo_queue_alive(&rig.p.q));
+	rig.status.state = EXO_QUEUE_DEAD;
+	CHECK(!exo_queue_alive(&rig.p.q));
+}
+
+static const struct tap_test tests[] = {
+	TEST(identifiers_differ, "a full queue has each command identifier once and then refuses"),
+	TEST(native_commands, "prepared commands are native and zero where nothing was asked"),
+	TEST(layout, "dwords lie where the specification has them"),
+	TEST(foreign_addresses, "an address in no buffer leads to no offset of one"),
+	TEST(empty_ring, "an empty completion queue gives nothing"),
+	TEST(user_data_returns, "user data come back with their command in any order"),
+	TEST(laps, "the rings go round, the phase turns"),
+	TEST(wrap, "indexes wrap at 2^32"),
+	TEST(wild_identifiers, "a command identifier that cannot be is not believed"),
+	TEST(too_many_completions, "no more completions are taken than commands are out"),
+	TEST(withdrawing, "withdrawn commands free their slots and keep the older ones"),
+	TEST(nothing_to_submit, "nothing prepared means no call and nothing to wait for"),
+	TEST(liveness, "a dead queue is seen to be dead"),
+};
+
+TAP_MAIN(tests)
