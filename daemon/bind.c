@@ -286,7 +286,8 @@ static int report_return(const struct machine *m, const struct function *f, unsi
 		printf("%s is back with its own driver:", name);
 		for (size_t i = 0; i < disk.count; i++)
 			if (disk.devices[i].kind == DISK_NAMESPACE)
-				printf(" /dev/%s", disk.devices[i].name);
+				printf(" /dev/%s (namespace %u)", disk.devices[i].name,
+				       disk.devices[i].nsid);
 		printf("\n");
 	} else {
 		fprintf(stderr,

@@ -40,12 +40,14 @@ static void add_device(const struct machine *m, struct disk *disk, enum disk_kin
 static void add_namespace(const struct machine *m, struct disk *disk, unsigned int instance,
 			  unsigned int head)
 {
-	char name[40], generic[40];
+	char name[40], generic[40], nsid[16];
 	struct names inside;
 
 	snprintf(name, sizeof(name), "nvme%un%u", instance, head);
 	snprintf(generic, sizeof(generic), "ng%un%u", instance, head);
 	add_device(m, disk, DISK_NAMESPACE, "block", name);
+	if (machine_read(m, nsid, sizeof(nsid), "sys/class/block/%s/nsid", name) > 0)
+		disk->devices[disk->count - 1].nsid = atoi(nsid);
 	disk->namespaces++;
 	inside = machine_list(m, "sys/class/block/%s", name);
 	for (size_t i = 0; i < inside.count; i++)

@@ -20,6 +20,7 @@ struct disk_device {
 	char name[40]; /* below /dev and /sys/class/block */
 	enum disk_kind kind;
 	dev_t number;
+	unsigned int nsid; /* of a namespace; its name need not follow it */
 };
 
 struct disk {

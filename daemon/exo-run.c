@@ -303,6 +303,31 @@ static void make_extent(struct job *job, struct grant *grant)
 	grant->object = query.out_object;
 }
 
+/* What is bound to fail later must fail before anything is written. */
+static void check_queues(const struct job *job, const struct grant *grant)
+{
+	struct exo_controller_query query = { .controller = grant->controller };
+	unsigned int left;
+
+	must(exo_sys_controller_query(job->claims, &query), NULL, grant->request.address);
+	left = query.out_queues - query.out_queues_used;
+	if (job->queues > left)
+		fail(EXIT_RUN, "--queues %u: %s has %u of its %u queues left", job->queues,
+		     grant->request.address, left, query.out_queues);
+}
+
+static void check_memory(const struct job *job, __u32 memory)
+{
+	struct exo_pool_query query = { .pool = memory };
+	uint64_t left;
+
+	must(exo_sys_pool_query(job->claims, &query), NULL, "the machine's memory");
+	left = (query.out_budget - query.out_used) << FRAME_SHIFT;
+	if (job->bytes > left)
+		fail(EXIT_RUN, "--mem: %" PRIu64 " MiB wanted, and exo has %" PRIu64 " MiB left",
+		     job->bytes >> 20, left >> 20);
+}
+
 /* ---- zeroes where blocks change hands ---- */
 
 static void check_live(const struct job *job, const struct history *history,
@@ -325,7 +350,7 @@ static void zero_part(const struct job *job, const struct grant *grant, struct r
 		(double)part.length * (1u << grant->block_shift) / (1u << 20),
 		job->zeroing == ZERO_ALWAYS
 			? ""
-			: ", which this user was not the last to hold (--keep would not)");
+			: ": not known to be this user's; --keep keeps what is there");
 	if (zero_blocks(grant->request.address, grant->request.nsid, part))
 		exit(EXIT_RUN);
 }
@@ -532,7 +557,9 @@ int main(int argc, char **argv)
 		claim_controller_of(&job, &job.grants[i]);
 		find_blocks(&job, &job.grants[i]);
 		make_extent(&job, &job.grants[i]);
+		check_queues(&job, &job.grants[i]);
 	}
+	check_memory(&job, memory);
 	for (size_t i = 0; i < job.count; i++)
 		if (!seen_before(&job, &job.grants[i]))
 			settle_function(&job, job.grants[i].request.address);

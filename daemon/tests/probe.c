@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a program finds that exo-run has started; for exo-run.vm.sh.
+ *
+ *	probe read NAME BLOCK		prints the first word of the block, in hex
+ *	probe write NAME BLOCK WORD	writes it
+ *	probe blocks NAME		prints how many blocks the extent has
+ *	probe caps			prints type and rights of each capability
+ *	probe claim			tries to claim the machine's memory
+ *	probe files			prints the numbers of open files
+ *	probe wait			says "ready" and waits for the end of its input
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libexo.h>
+
+static int session(void)
+{
+	const char *fd = getenv("EXO_FD");
+
+	if (!fd)
+		errx(1, "no EXO_FD");
+	return atoi(fd);
+}
+
+static int move(const char *command, const char *name, const char *block, const char *word)
+{
+	unsigned int rights = word ? EXO_WRITE : EXO_READ;
+	uint64_t lba = strtoull(block, NULL, 0), *buf;
+	struct exo_queue *q;
+	struct exo *x;
+	int ret;
+
+	if ((ret = exo_open(name, rights, &x)) || (ret = exo_queue_create(x, NULL, &q)) ||
+	    (ret = exo_buf_alloc(q, exo_block_size(x), (void **)&buf)))
+		errx(1, "%s", exo_strerror(x, ret));
+	if (word)
+		*buf = strtoull(word, NULL, 16);
+	ret = word ? exo_write(q, buf, lba, 1) : exo_read(q, buf, lba, 1);
+	if (ret)
+		errx(1, "%s: %s", command, exo_strerror(x, ret));
+	if (!word)
+		printf("%" PRIx64 "\n", *buf);
+	exo_close(x);
+	return 0;
+}
+
+static int blocks(const char *name)
+{
+	struct exo *x;
+	int ret = exo_open(name, EXO_READ, &x);
+
+	if (ret)
+		errx(1, "%s", exo_strerror(x, ret));
+	printf("%" PRIu64 "\n", exo_blocks(x));
+	exo_close(x);
+	return 0;
+}
+
+static int list(void)
+{
+	static const char *const type[] = {
+		"?", "pool", "frames", "controller", "extent", "queue"
+	};
+	__u32 caps[64];
+	struct exo_cap_list arg = { .count = 64, .caps = exo_sys_address(caps) };
+	int ret = exo_sys_cap_list(session(), &arg);
+
+	if (ret)
+		errx(1, "list: %s", strerror(-ret));
+	for (__u32 i = 0; i < arg.out_count; i++) {
+		struct exo_cap_query query = { .cap = caps[i] };
+
+		ret = exo_sys_cap_query(session(), &query);
+		if (ret)
+			errx(1, "query: %s", strerror(-ret));
+		printf("%s %#x\n", type[query.out_type <= 5 ? query.out_type : 0],
+		       query.out_rights);
+	}
+	return 0;
+}
+
+static int claim(void)
+{
+	struct exo_claim arg = { .type = EXO_TYPE_POOL };
+	int ret = exo_sys_claim(session(), &arg);
+
+	if (ret)
+		errx(1, "claim: %s", strerror(-ret));
+	return 0;
+}
+
+static int files(void)
+{
+	for (int fd = 0; fd < 1024; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%s%d", fd ? " " : "", fd);
+	printf("\n");
+	return 0;
+}
+
+static int wait_for_end(void)
+{
+	char byte;
+
+	puts("ready");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(command, "read") && argc == 4)
+		return move(command, argv[2], argv[3], NULL);
+	if (!strcmp(command, "write") && argc == 5)
+		return move(command, argv[2], argv[3], argv[4]);
+	if (!strcmp(command, "blocks") && argc == 3)
+		return blocks(argv[2]);
+	if (!strcmp(command, "caps"))
+		return list();
+	if (!strcmp(command, "claim"))
+		return claim();
+	if (!strcmp(command, "files"))
+		return files();
+	if (!strcmp(command, "wait"))
+		return wait_for_end();
+	errx(2, "probe read|write|blocks|caps|claim|files|wait …");
+}
