@@ -80,7 +80,7 @@ void bind_check_function(const struct machine *m, const struct function *f, cons
 	if (f->vfs) {
 		cure = must_print("echo 0 > /sys/bus/pci/devices/%s/sriov_numvfs", f->address);
 		findings_add(refused, cure,
-			     "it has %u SR-IOV virtual functions enabled, which stop "
+			     "its SR-IOV virtual functions (%u) stop "
 			     "when their parent is reset",
 			     f->vfs);
 		free(cure);
@@ -138,7 +138,7 @@ static int report_failure(const struct machine *m, const struct function *f, con
 {
 	struct names neighbours = function_neighbours(m, f);
 
-	fprintf(stderr, "exoctl: %s was not bound: %s: %s\n", f->address, where, strerror(-error));
+	fprintf(stderr, "exoctl: %s was not bound: %s (%s)\n", f->address, where, strerror(-error));
 	kernel_log_print(log, f->address);
 	for (size_t i = 0; i < neighbours.count; i++)
 		fprintf(stderr, "  %s is in the same IOMMU group %s: give it up first\n",
@@ -158,13 +158,13 @@ static int report_failure(const struct machine *m, const struct function *f, con
 static int hand_over(const struct machine *m, const struct function *f, struct exclusive *held)
 {
 	int log = kernel_log_open(), ret;
-	const char *where = "driver_override";
+	const char *where = "driver_override cannot be written";
 	sigset_t old;
 
 	defer_signals(&old);
 	ret = driver_override(m, f->address, EXO_DRIVER);
 	if (!ret) {
-		where = "unbind";
+		where = "its driver did not let go of it";
 		ret = driver_unbind(m, f->address);
 	}
 	exclusive_release(held);
@@ -322,7 +322,7 @@ int unbind_command(const struct machine *m, const char *device)
 	forget_holders(m, &f);
 	if (ret) {
 		fprintf(stderr,
-			"exoctl: %s is not exo's any more, but %s: %s: modprobe nvme, "
+			"exoctl: %s was to go back, but %s (%s): modprobe nvme, "
 			"echo %s > /sys/bus/pci/drivers_probe\n",
 			f.address, where, strerror(-ret), f.address);
 		kernel_log_print(log, f.address);

@@ -39,12 +39,12 @@ int driver_give_exo(const struct machine *m, const struct function *f, const cha
 	char driver[32] = "";
 	int ret;
 
-	*where = "drivers_probe";
+	*where = "its driver cannot be looked for";
 	ret = driver_probe(m, f->address);
 	if (ret)
 		return ret;
 	/* The kernel reports a failed probe to nobody but its log. */
-	*where = "driver " EXO_DRIVER;
+	*where = "exo did not take it";
 	machine_link(m, driver, sizeof(driver), "sys/bus/pci/devices/%s/driver", f->address);
 	return strcmp(driver, EXO_DRIVER) ? -ENODEV : 0;
 }
@@ -55,11 +55,11 @@ int driver_give_back(const struct machine *m, const struct function *f, const ch
 	int ret;
 
 	/* First, so that whatever happens next it is not exo that gets it. */
-	*where = "driver_override";
+	*where = "driver_override cannot be cleared";
 	ret = driver_override(m, f->address, "");
 	if (ret)
 		return ret;
-	*where = "unbind";
+	*where = "exo did not let go of it";
 	machine_link(m, driver, sizeof(driver), "sys/bus/pci/devices/%s/driver", f->address);
 	if (!strcmp(driver, EXO_DRIVER)) {
 		ret = driver_unbind(m, f->address);
@@ -67,12 +67,12 @@ int driver_give_back(const struct machine *m, const struct function *f, const ch
 			return ret;
 		driver[0] = '\0';
 	}
-	*where = "drivers_probe";
+	*where = "its driver cannot be looked for";
 	if (!driver[0])
 		ret = driver_probe(m, f->address);
 	if (ret)
 		return ret;
-	*where = "its own driver";
+	*where = "its own driver did not take it";
 	return machine_link(m, driver, sizeof(driver), "sys/bus/pci/devices/%s/driver", f->address)
 		       ? -ENODEV
 		       : 0;

@@ -11,7 +11,7 @@
 #define STOCK_DRIVER "nvme"
 #define EXO_DRIVER "exo"
 
-/* 0, or a negative errno with the attribute that refused in *where. */
+/* 0, or a negative errno with what went wrong in *where. */
 int driver_give_exo(const struct machine *m, const struct function *f, const char **where);
 int driver_give_back(const struct machine *m, const struct function *f, const char **where);
 

@@ -153,8 +153,19 @@ test_bound() {
 	ok $? "the block device is there when unbind returns"
 }
 
+# What a bind that was killed in the middle leaves behind.
+test_repair() {
+	echo exo >"/sys/bus/pci/devices/$bdf/driver_override"
+	echo "$bdf" >/sys/bus/pci/drivers/nvme/unbind
+	refused "no driver has it" exoctl bind "$bdf" --overwrite "$serial"
+	ok $? "a function without a driver is refused, because nobody can see what it bears"
+	quietly exoctl unbind "$bdf" && [ "$(driver_of "$bdf")" = nvme ]
+	ok $? "unbind gives it back to its own driver"
+	name
+}
+
 begin
-plan 25
+plan 27
 wipe
 test_mounted
 test_swap
@@ -164,3 +175,4 @@ test_process
 test_data
 test_function
 test_bound
+test_repair
