@@ -27,7 +27,7 @@ static const char help[] =
 	"usage: exo-perf [OPTION]... NAME\n"
 	"\n"
 	"Measures or verifies an extent through checked NVMe queues. NAME is \"exo:\" or\n"
-	"\"exo:EXTENT\" under exo-run, or \"nvme:BDF/NSID[:START+LENGTH[:ro]]\" as root.\n"
+	"\"exo:EXTENT\" under exo-run, or \"nvme:BDF/NSID[:START+LENGTH][:ro]\" as root.\n"
 	"\n"
 	"What to do\n"
 	"  --rw PATTERN      read, write, rw, randread (default), randwrite, randrw\n"

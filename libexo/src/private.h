@@ -56,8 +56,10 @@ enum exo_spec_kind {
  * @nsid: namespace
  * @ranged: START+LENGTH were given
  * @read_only: ":ro" was given
- * @start: first logical block
- * @len: logical blocks, not 0
+ * @start: first logical block, or first byte
+ * @start_bytes: @start counts bytes
+ * @len: logical blocks, or bytes; not 0
+ * @len_bytes: @len counts bytes
  */
 struct exo_spec {
 	enum exo_spec_kind kind;
@@ -66,6 +68,8 @@ struct exo_spec {
 	uint32_t nsid;
 	bool ranged;
 	bool read_only;
+	bool start_bytes;
+	bool len_bytes;
 	uint64_t start;
 	uint64_t len;
 };

@@ -46,6 +46,11 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 		return exo_fail(x, -EOPNOTSUPP, NULL, "queue flags %#x are unknown", to->flags);
 	if (!to->depth)
 		to->depth = x->depth_max < DEPTH_DEFAULT ? x->depth_max : DEPTH_DEFAULT;
+	if (to->depth > x->depth_max)
+		return exo_fail(
+			x, -EINVAL, NULL,
+			"a depth of %u is more than the %u commands that a queue of %s can hold",
+			to->depth, x->depth_max, x->address);
 	return 0;
 }
 
@@ -258,6 +263,8 @@ static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int resu
 	struct exo_queue_private *p = exo_queue_private(q);
 	char what[128] = "submission";
 
+	if (result == -ESTALE || result == -ENODEV)
+		return exo_queue_fail(q, result, &q->detail, "the queue is dead");
 	if (command && q->detail.reason >= EXO_REASON_OPCODE)
 		exo_describe_command(what, sizeof(what), command, q->first);
 	if (q->detail.reason == EXO_REASON_LBA)

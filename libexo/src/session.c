@@ -104,8 +104,21 @@ static int claim(struct exo *x, uint32_t type, uint32_t address, uint32_t *cap)
 	return 0;
 }
 
-/* The blocks that "nvme:BDF/NSID" without a range means. */
-static int whole_namespace(struct exo *x, struct exo_spec *spec)
+/* A number of bytes as a number of blocks. */
+static int to_blocks(struct exo *x, uint64_t *n, bool bytes, unsigned int shift)
+{
+	if (!bytes)
+		return 0;
+	if (*n & ((1ull << shift) - 1))
+		return exo_fail(x, -EINVAL, NULL,
+				"%llu bytes are no whole number of blocks, which have %u bytes",
+				(unsigned long long)*n, 1u << shift);
+	*n >>= shift;
+	return 0;
+}
+
+/* The range of a name in blocks of the namespace; without one, all of them. */
+static int resolve_range(struct exo *x, struct exo_spec *spec)
 {
 	struct exo_detail detail = { 0 };
 	struct exo_namespace_query arg = {
@@ -118,9 +131,12 @@ static int whole_namespace(struct exo *x, struct exo_spec *spec)
 	if (r)
 		return exo_fail(x, r, &detail, "cannot open namespace %u of %s", spec->nsid,
 				x->address);
-	spec->start = 0;
-	spec->len = arg.out_blocks;
-	return 0;
+	if (!spec->ranged) {
+		spec->len = arg.out_blocks;
+		return 0;
+	}
+	r = to_blocks(x, &spec->start, spec->start_bytes, arg.out_block_shift);
+	return r ? r : to_blocks(x, &spec->len, spec->len_bytes, arg.out_block_shift);
 }
 
 static int make_extent(struct exo *x, struct exo_spec *spec, unsigned int rights)
@@ -132,11 +148,9 @@ static int make_extent(struct exo *x, struct exo_spec *spec, unsigned int rights
 	if (spec->read_only && rights & ~(unsigned int)EXO_READ)
 		return exo_fail(x, -EACCES, NULL,
 				"writing was asked for, and the name ends in :ro");
-	if (!spec->ranged) {
-		r = whole_namespace(x, spec);
-		if (r)
-			return r;
-	}
+	r = resolve_range(x, spec);
+	if (r)
+		return r;
 	arg.controller = x->controller;
 	arg.nsid = spec->nsid;
 	arg.rights = rights;

@@ -49,8 +49,8 @@ static bool number(const char **at, int base, uint64_t max, uint64_t *out)
 	return true;
 }
 
-/* The same in decimal, with K, M, G or T behind it. */
-static bool count(const char **at, uint64_t *out)
+/* The same in decimal; with K, M, G or T behind it, it counts bytes. */
+static bool count(const char **at, uint64_t *out, bool *bytes)
 {
 	static const char suffixes[] = "KMGT";
 	const char *suffix;
@@ -59,6 +59,7 @@ static bool count(const char **at, uint64_t *out)
 	if (!number(at, 10, UINT64_MAX, out))
 		return false;
 	suffix = **at ? strchr(suffixes, toupper((unsigned char)**at)) : NULL;
+	*bytes = suffix;
 	if (!suffix)
 		return true;
 	shift = 10 * (suffix - suffixes + 1);
@@ -105,21 +106,21 @@ static bool pci_address(const char **at, uint32_t *address)
 /* START+LENGTH */
 static const char *parse_range(const char **at, struct exo_spec *spec)
 {
-	if (!count(at, &spec->start))
+	if (!count(at, &spec->start, &spec->start_bytes))
 		return "the first block is not a number";
 	if (!skip(at, "+"))
 		return "between first block and length there must be a +";
-	if (!count(at, &spec->len))
-		return "the length is not a number of blocks";
+	if (!count(at, &spec->len, &spec->len_bytes))
+		return "the length is not a number";
 	if (!spec->len)
-		return "the length is 0 blocks";
-	if (spec->start + spec->len < spec->start)
+		return "the length is 0";
+	if (spec->start_bytes == spec->len_bytes && spec->start + spec->len < spec->start)
 		return "first block plus length is more than 64 bits hold";
 	spec->ranged = true;
 	return NULL;
 }
 
-/* BDF/NSID[:START+LENGTH[:ro]] */
+/* BDF/NSID[:START+LENGTH][:ro] */
 static const char *parse_nvme(const char *at, struct exo_spec *spec)
 {
 	const char *problem;
@@ -131,17 +132,14 @@ static const char *parse_nvme(const char *at, struct exo_spec *spec)
 	if (!skip(&at, "/") || !number(&at, 10, UINT_MAX - 1, &nsid) || !nsid)
 		return "the PCI address must be followed by / and a namespace, such as /1";
 	spec->nsid = nsid;
-	if (!*at)
-		return NULL;
-	if (!skip(&at, ":"))
-		return "the namespace must be followed by nothing or by :START+LENGTH";
-	problem = parse_range(&at, spec);
-	if (problem || !*at)
-		return problem;
-	if (!skip(&at, ":ro") || *at)
-		return "the length must be followed by nothing or by :ro";
-	spec->read_only = true;
-	return NULL;
+	if (*at == ':' && digit(at[1], 10) >= 0) {
+		at++;
+		problem = parse_range(&at, spec);
+		if (problem)
+			return problem;
+	}
+	spec->read_only = skip(&at, ":ro");
+	return *at ? "what follows the namespace must be :START+LENGTH, :ro, or both" : NULL;
 }
 
 /* What exo-run lets an extent be called. */

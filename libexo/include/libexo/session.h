@@ -34,12 +34,11 @@ struct exo;
  *	"exo:NAME"  the extent called NAME in EXO_NAMES ("name=number,...") of
  *	            the session whose file descriptor EXO_FD names
  *	"exo:"      the first extent of that session
- *	"nvme:BDF/NSID[:START+LENGTH[:ro]]"
+ *	"nvme:BDF/NSID[:START+LENGTH][:ro]"
  *	            blocks START to START + LENGTH - 1, or all, of namespace NSID
  *	            of the NVMe function BDF (0000:01:00.0 or 01:00.0), which must
- *	            be bound to exo. START and LENGTH count logical blocks; K, M,
- *	            G or T behind a number multiplies by 2^10, 2^20, 2^30, 2^40.
- *	            "ro" forbids writing. Needs CAP_SYS_ADMIN
+ *	            be bound to exo. A number counts logical blocks, or bytes if
+ *	            K, M, G or T (2^10, 2^20, 2^30, 2^40) is behind it. "ro" forbids writing. Needs CAP_SYS_ADMIN
  *
  * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
  *	the rest is given up, so that a mistake in the program cannot do it
