@@ -3,10 +3,14 @@
  * What the Status Field of a completion means: NVM Express Base 2.0, section
  * 3.3.3.2.1, and NVM Command Set 1.0, section 3.1.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 
 #include "private.h"
+
+static_assert(sizeof(struct exo_nvme_command) == 64, "a submission queue entry is 64 bytes");
+static_assert(sizeof(struct exo_nvme_completion) == 16, "a completion queue entry is 16 bytes");
 
 /* Status Code Type and Status Code, without Command Retry Delay, More, DNR. */
 #define STATUS(type, code) ((type) << 8 | (code))

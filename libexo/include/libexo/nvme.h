@@ -8,7 +8,6 @@
 #ifndef LIBEXO_NVME_H
 #define LIBEXO_NVME_H
 
-#include <assert.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -78,11 +77,6 @@ struct exo_nvme_completion {
 		uint64_t qword[2];
 	};
 };
-
-#ifndef __cplusplus
-static_assert(sizeof(struct exo_nvme_command) == 64, "a submission queue entry is 64 bytes");
-static_assert(sizeof(struct exo_nvme_completion) == 16, "a completion queue entry is 16 bytes");
-#endif
 
 /* The Status Field without the phase tag: 0 for success. */
 static inline uint16_t exo_nvme_status(const struct exo_nvme_completion *completion)
