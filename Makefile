@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+# exo's build: `make help` lists what it does. Not recursive: each folder's
+# Makefile.inc adds to PROGS, LIBS, TEST_PROGS, UNIT_TESTS and INSTALL_TARGETS; all
+# that is built lies below $(B).
+
+B ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+WERROR ?= 0
+CC ?= gcc
+
+# The running kernel's headers; those of another are KDIR=/lib/modules/VERSION/build.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/exo
+KSELFTEST_DIR ?= $(CACHE)/source-6.12/tools/testing/selftests
+
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu11 -Wall -Wextra $(if $(filter 1,$(WERROR)),-Werror)
+override CPPFLAGS += -Iinclude/uapi -Ilibexo/include
+
+PROGS :=
+LIBS :=
+TEST_PROGS :=
+UNIT_TESTS :=
+INSTALL_TARGETS :=
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all tools module tests unit-tests guest check check-debug demo shell install uninstall clean help \
+	install-module
+
+all: tools module
+
+-include libexo/Makefile.inc daemon/Makefile.inc apps/Makefile.inc bench/Makefile.inc
+-include selftests/Makefile.inc
+
+tools: $(LIBS) $(PROGS)
+tests: $(TEST_PROGS)
+unit-tests: $(UNIT_TESTS)
+
+# The module is built in a mirror of links, one for each kernel, so that the tree
+# stays clean and two kernels do not meet.
+KREL = $(or $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null),unknown)
+MODULE_DIR = $(B)/module-$(KREL)
+KBUILD = $(MAKE) -C $(KDIR) M=$(abspath $(MODULE_DIR)) $(if $(filter 1,$(WERROR)),W=1 KCFLAGS=-Werror)
+
+module:
+	@test -e $(KDIR)/Makefile || { echo "exo: no kernel headers in $(KDIR):" \
+		"install the package linux-headers-$$(uname -r), or name others with KDIR=" >&2; exit 1; }
+	@selftests/vm/mirror $(MODULE_DIR)
+	$(KBUILD) $(SPARSE) modules
+
+# What the virtual machine needs: everything, with the module for the guest's kernel.
+guest: tools tests
+	$(MAKE) module KDIR="$$(selftests/vm/kernel)/build"
+
+check:
+	+B=$(B) selftests/vm/check
+
+check-debug:
+	+B=$(B) selftests/vm/check --debug
+
+demo:
+	+B=$(B) DISK=$(DISK) selftests/vm/demo
+
+shell:
+	+B=$(B) selftests/vm/shell
+
+install: $(INSTALL_TARGETS) install-module
+
+install-module:
+	@test -e $(MODULE_DIR)/module/exo.ko || { echo "exo: exo.ko is not built for $(KREL): run make first" >&2; exit 1; }
+	install -D -m 644 $(MODULE_DIR)/module/exo.ko $(DESTDIR)/lib/modules/$(KREL)/updates/exo.ko
+	-test -n "$(DESTDIR)" || depmod $(KREL)
+
+clean:
+	rm -rf $(B)
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make              library, tools and the module for the running kernel (KDIR= for another)
+## make demo         the whole story in a virtual machine; DISK=image.raw: on your own image,
+##                   which stays as it is (writes go to a temporary file)
+## make check        everything that is tested, in about ten minutes; `N passed, N failed, N skipped`
+## make check-debug  the same tests on a kernel with KASAN, lockdep, kmemleak (builds it once)
+## make shell        a shell in the virtual machine, with the tree
+## make bench        measurements beside libaio and io_uring
+## make install      module, library, header, tools, man pages, udev rule; PREFIX= DESTDIR=
+## make uninstall    takes them away again
+## make clean        removes build/; downloads stay in ~/.cache/exo
