@@ -241,7 +241,7 @@ TEST_F(dma, buffer_space_has_an_end)
 	int ret = 0;
 
 	/* Attaching costs no frames: the same ones go in by one capability after the other. */
-	for (n = 0; n < 20000 && !ret; n++) {
+	for (n = 0; n < 9000 && !ret; n++) {
 		ret = derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part);
 		ASSERT_EQ(0, ret);
 		ret = dma_attach(self->t.fd, self->t.controller, part, &offset);

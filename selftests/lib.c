@@ -126,6 +126,15 @@ __u64 frames_used(int fd)
 	return info(fd, &i) ? ~0ull : i.out_frames_used;
 }
 
+__u64 frames_used_soon(int fd, __u64 expected)
+{
+	__u64 end = now_ms() + 2000;
+
+	while (frames_used(fd) != expected && now_ms() < end)
+		usleep(1000);
+	return frames_used(fd);
+}
+
 static int claim(int fd, __u32 type, __u32 address, __u32 *cap)
 {
 	struct exo_claim arg = { .type = type, .address = address };

@@ -89,6 +89,8 @@ extern const unsigned int commands_count;
 int session_open(void);
 int info(int fd, struct exo_info *out);
 __u64 frames_used(int fd);
+/* The same, once it is @expected: another thread may be about to let go of a reference. */
+__u64 frames_used_soon(int fd, __u64 expected);
 int claim_pool(int fd, __u32 *cap);
 int claim_controller(int fd, __u32 address, __u32 *cap);
 int derive(int fd, __u32 cap, __u32 rights, int to, __u64 start, __u64 len, __u32 *child);
