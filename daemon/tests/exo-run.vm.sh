@@ -129,8 +129,23 @@ test_errors() {
 	ok $? "a refused run writes nothing"
 }
 
-test_unbound() {
+# A program with a queue and commands in flight does not keep the disk.
+test_taken_away() {
+	run_as $two --keep -- probe stream exo: >"$scratch/out" 2>"$log" &
+	program=$!
+	exec 7<"$scratch/out"
+	read -r _ <&7
 	quietly exoctl unbind "$bdf"
+	ok $? "a disk is given back while a program reads from it"
+	wait $program && cat <&7 >"$log" && grep -q "^ESTALE" "$log"
+	ok $? "the program learns that its queue is dead and ends by itself"
+	exec 7<&-
+	name
+	quietly dd if="$disk" of=/dev/null bs=1M count=1
+	ok $? "the disk works with its own driver afterwards"
+}
+
+test_unbound() {
 	refused "is not bound to exo: exoctl bind $bdf" run_as $one -- true
 	ok $? "an unbound disk is named with its cure"
 }
@@ -140,10 +155,11 @@ have exo-run || skip_all "exo-run is not built"
 have probe || skip_all "the tests' probe is not built"
 put_pattern
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
-plan 33
+plan 36
 test_zeroes
 test_privileges
 test_grants
 test_live_holder
 test_errors
+test_taken_away
 test_unbound

@@ -8,6 +8,7 @@
  *	probe caps			prints type and rights of each capability
  *	probe claim			tries to claim the machine's memory
  *	probe files			prints the numbers of open files
+ *	probe stream NAME		reads until it fails, says "ready" at first and why at last
  *	probe wait			says "ready" and waits for the end of its input
  */
 #define _GNU_SOURCE
@@ -48,6 +49,26 @@ static int move(const char *command, const char *name, const char *block, const 
 		errx(1, "%s: %s", command, exo_strerror(x, ret));
 	if (!word)
 		printf("%" PRIx64 "\n", *buf);
+	exo_close(x);
+	return 0;
+}
+
+/* The device is taken away under it: that must end in an error, not in a hang. */
+static int stream(const char *name)
+{
+	struct exo_queue *q;
+	struct exo *x;
+	void *buf;
+	int ret;
+
+	if ((ret = exo_open(name, EXO_READ, &x)) || (ret = exo_queue_create(x, NULL, &q)) ||
+	    (ret = exo_buf_alloc(q, 4096, &buf)) || (ret = exo_read(q, buf, 0, 1)))
+		errx(1, "%s", exo_strerror(x, ret));
+	puts("ready");
+	fflush(stdout);
+	while (!ret)
+		ret = exo_read(q, buf, 0, 1);
+	printf("%s: %s\n", strerrorname_np(-ret), exo_strerror(x, ret));
 	exo_close(x);
 	return 0;
 }
@@ -131,9 +152,11 @@ int main(int argc, char **argv)
 		return list();
 	if (!strcmp(command, "claim"))
 		return claim();
+	if (!strcmp(command, "stream") && argc == 3)
+		return stream(argv[2]);
 	if (!strcmp(command, "files"))
 		return files();
 	if (!strcmp(command, "wait"))
 		return wait_for_end();
-	errx(2, "probe read|write|blocks|caps|claim|files|wait …");
+	errx(2, "probe read|write|blocks|caps|claim|files|stream|wait …");
 }
