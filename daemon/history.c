@@ -186,7 +186,7 @@ const struct holding *history_live(const struct machine *m, const struct history
 		const struct holding *h = &history->at[i];
 
 		if (h->object == object && overlap(h->blocks, blocks) && h->started &&
-		    process_started(m, h->process) == h->started)
+		    h->process != getpid() && process_started(m, h->process) == h->started)
 			return h;
 	}
 	return NULL;

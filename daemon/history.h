@@ -47,7 +47,7 @@ void history_put(struct history *history, const struct holding *now);
 struct ranges history_foreign(const struct history *history, uint64_t object, struct range blocks,
 			      uid_t user);
 
-/* A process that still runs with some of blocks in its hands, or NULL. */
+/* Another process that still runs with some of blocks in its hands, or NULL. */
 const struct holding *history_live(const struct machine *m, const struct history *history,
 				   uint64_t object, struct range blocks);
 

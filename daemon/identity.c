@@ -129,6 +129,10 @@ const char *identity_become(const struct identity *identity)
 		return failed;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return "PR_SET_NO_NEW_PRIVS";
+	/* Until execve(): other processes of the user must not take our files,
+	 * whatever fs.suid_dumpable says. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return "PR_SET_DUMPABLE";
 	errno = EPERM;
 	return setuid(0) ? NULL : "root came back";
 }

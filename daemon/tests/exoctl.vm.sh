@@ -140,6 +140,14 @@ test_bound() {
 	ok $? "binding a bound disk changes nothing"
 	exoctl status "$bdf" >"$log" && grep -q "exo .*live.*$serial" "$log"
 	ok $? "status shows a bound disk with its serial number, as root"
+	if have setpriv; then
+		setpriv --reuid 1000 --regid 1000 --clear-groups exoctl status >"$log" 2>&1 &&
+			grep -q "^$bdf.* exo " "$log" && grep -q "root sees more" "$log"
+		ok $? "status shows others who drives a disk, and says that root sees more"
+	else
+		skip "status shows others who drives a disk, and says that root sees more" \
+			"no setpriv in this guest"
+	fi
 	exoctl status --json >"$log" && grep -q "\"address\": \"$bdf\", \"driver\": \"exo\"" "$log"
 	ok $? "status speaks JSON"
 	exoctl doctor >"$log" && grep -q "$bdf is exo's" "$log"
@@ -165,7 +173,7 @@ test_repair() {
 }
 
 begin
-plan 27
+plan 28
 wipe
 test_mounted
 test_swap

@@ -19,6 +19,7 @@
 #include "exclusive.h"
 #include "history.h"
 #include "holders.h"
+#include "identity.h"
 #include "report.h"
 #include "request.h"
 
@@ -444,7 +445,7 @@ static void a_function_without_a_driver_is_refused_because_it_may_bear_data(void
 static void a_function_with_virtual_functions_is_refused(void)
 {
 	put("sys/bus/pci/devices/" BDF "/sriov_numvfs", "2\n");
-	EXPECT(only(function_refusals(), "2 SR-IOV"));
+	EXPECT(only(function_refusals(), "virtual functions (2)"));
 }
 
 static void a_function_reserved_for_another_driver_is_refused(void)
@@ -648,6 +649,31 @@ static void an_extent_ends_at_the_end_of_the_namespace(void)
 	EXPECT(!request_resolve(&r, 9, 100, &range) && !range.start && range.length == 100);
 }
 
+static void a_user_is_given_by_name_or_numbers(void)
+{
+	struct identity id;
+
+	EXPECT(!identity_find("4242:4343", &id) && id.user == 4242 && id.group == 4343 &&
+	       !id.all_groups);
+	EXPECT(!identity_find("nobody", &id) && id.user == 65534 && id.all_groups);
+	setenv("SUDO_UID", "65534", 1);
+	EXPECT(!identity_find(NULL, &id) && id.user == 65534);
+	setenv("SUDO_UID", "0", 1);
+	EXPECT(!identity_find(NULL, &id) && id.user == 65534);
+	unsetenv("SUDO_UID");
+	EXPECT(!identity_find(NULL, &id) && id.user == 65534);
+}
+
+static void root_and_nonsense_are_no_users(void)
+{
+	static const char *const bad[] = { "root",	   "0",	 "0:5", "5:0",		"",
+					   "no such user", "5:", "5:x", "4294967295:1", "-1:1" };
+	struct identity id;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		EXPECT(identity_find(bad[i], &id));
+}
+
 static void hold(struct history *history, uint64_t start, uint64_t length, uid_t user)
 {
 	struct holding h = { .object = 5, .blocks = { start, length }, .user = user };
@@ -785,6 +811,8 @@ static const struct {
 	TEST(what_is_no_extent_is_refused),
 	TEST(bytes_become_blocks_only_when_they_are_whole_blocks),
 	TEST(an_extent_ends_at_the_end_of_the_namespace),
+	TEST(a_user_is_given_by_name_or_numbers),
+	TEST(root_and_nonsense_are_no_users),
 	TEST(blocks_are_foreign_to_all_but_their_last_holder),
 	TEST(history_is_what_was_saved),
 	TEST(a_holder_lives_as_long_as_its_process_and_no_longer),
