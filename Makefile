@@ -52,6 +52,9 @@ module:
 	$(KBUILD) $(SPARSE) modules
 
 # What the virtual machine needs: everything, with the module for the guest's kernel.
+print-%:
+	@echo $($*)
+
 guest: tools tests
 	$(MAKE) module KDIR="$$(selftests/vm/kernel)/build"
 

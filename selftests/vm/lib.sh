@@ -7,7 +7,8 @@ set -euo pipefail
 
 # shellcheck disable=SC2034 # for those who source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-build=${B:-build}
+export B=${B:-build} # for make, as its caller wrote it
+build=$B
 case $build in /*) ;; *) build=$root/$build ;; esac
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/exo
 mkdir -p "$cache" "$build"
