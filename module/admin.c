@@ -20,6 +20,9 @@ int exo_admin_init(struct exo_nvme *nvme)
 	mutex_init(&admin->lock);
 	spin_lock_init(&admin->irq_lock);
 	init_completion(&admin->done);
+	/* An interrupt before exo_admin_reset() finds nothing. */
+	admin->phase = 1;
+	admin->cid = -1;
 	ret = exo_dma_buf_alloc(&nvme->dma, &admin->sq,
 				EXO_ADMIN_ENTRIES * sizeof(struct nvme_command),
 				EXO_DMA_DEVICE_READS);
@@ -120,7 +123,7 @@ static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
 
 	lockdep_assert_held(&admin->lock);
 	reinit_completion(&admin->done);
-	scoped_guard (spinlock_irqsave, &admin->irq_lock)
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
 		admin->cid = admin->sq_tail;
 	cmd->common.command_id = admin->sq_tail;
 	sq[admin->sq_tail] = *cmd;
@@ -140,7 +143,7 @@ static int exo_admin_wait(struct exo_nvme *nvme)
 	exo_admin_poll(nvme);
 	if (try_wait_for_completion(&admin->done))
 		return 0;
-	scoped_guard (spinlock_irqsave, &admin->irq_lock)
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
 		admin->cid = -1;
 	return -ETIMEDOUT;
 }
@@ -151,7 +154,7 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 	int ret;
 
 	*answer = (struct exo_admin_answer){};
-	scoped_guard (mutex, &admin->lock) {
+	scoped_guard(mutex, &admin->lock) {
 		if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
 			return -ENODEV;
 		exo_admin_submit(nvme, cmd);

@@ -41,7 +41,7 @@ void exo_cap_init_root(struct exo_cap *root)
 /* Nothing is derived from it any more; what was derived keeps its place until it is dropped. */
 void exo_cap_end_root(struct exo_cap *root)
 {
-	scoped_guard (spinlock, &exo_tree_lock)
+	scoped_guard(spinlock, &exo_tree_lock)
 		root->held = false;
 }
 
@@ -183,7 +183,7 @@ static int exo_cap_publish(struct exo_cap *cap)
 {
 	struct exo_cap *parent = cap->parent;
 
-	scoped_guard (spinlock, &exo_tree_lock) {
+	scoped_guard(spinlock, &exo_tree_lock) {
 		if (parent->held) {
 			list_add_tail(&cap->sibling, &parent->children);
 			cap->held = true;
@@ -216,7 +216,8 @@ static int exo_cap_give_to(struct exo_call *call, struct exo_session *session,
 	ret = exo_call_respond(call);
 	if (ret)
 		return ret;
-	return exo_cap_publish(no_free_ptr(cap));
+	ret = exo_cap_publish(no_free_ptr(cap));
+	return ret ? exo_refuse(call, ret, EXO_REASON_STALE, 0, parent->id, 0) : 0;
 }
 
 int exo_cap_give(struct exo_call *call, struct exo_cap *parent, const struct exo_cap_spec *spec,
@@ -234,7 +235,7 @@ static void exo_tree_prune(struct exo_cap *cap)
 	while (cap->parent) {
 		struct exo_cap *parent = cap->parent;
 
-		scoped_guard (spinlock, &exo_tree_lock) {
+		scoped_guard(spinlock, &exo_tree_lock) {
 			if (cap->held || !list_empty(&cap->children) || list_empty(&cap->sibling))
 				goto out;
 			list_del_init(&cap->sibling);
@@ -257,13 +258,13 @@ static void exo_cap_end_bindings(struct exo_cap *cap)
 	if (cap->view)
 		exo_view_end(cap->view);
 	cap->view = NULL;
-	list_for_each_entry_safe (binding, next, &cap->bindings, on_cap)
+	list_for_each_entry_safe(binding, next, &cap->bindings, on_cap)
 		exo_binding_sever(binding);
 }
 
 void exo_cap_end(struct exo_cap *cap)
 {
-	scoped_guard (spinlock, &exo_tree_lock)
+	scoped_guard(spinlock, &exo_tree_lock)
 		cap->held = false;
 	exo_cap_end_bindings(cap);
 	exo_object_unname(cap->object);

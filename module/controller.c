@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Controllers. The root controller of a function has all its queues; a child takes
- * its budget from its parent and gives it back when its memory is freed, which its
- * queues put off until they are dead.
+ * its budget from its parent. When it dies it gives back what is not in use, and the
+ * rest as its queues die.
  */
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -22,12 +22,15 @@ static void exo_controller_release(struct exo_object *obj)
 {
 	struct exo_controller *controller = exo_controller_of(obj);
 
-	if (controller->parent) {
-		exo_budget_give(&controller->parent->budget, controller->budget.limit);
+	if (controller->parent)
 		exo_object_put(&controller->parent->object);
-	}
 	exo_nvme_put(controller->nvme);
 	kfree(controller);
+}
+
+static void exo_controller_stop(struct exo_object *obj)
+{
+	exo_budget_close(&exo_controller_of(obj)->budget);
 }
 
 static void exo_controller_describe(struct exo_object *obj, struct exo_cap_query *query)
@@ -39,6 +42,7 @@ static const struct exo_object_ops exo_controller_ops = {
 	.type = EXO_TYPE_CONTROLLER,
 	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT,
 	.gone = exo_controller_gone,
+	.stop = exo_controller_stop,
 	.release = exo_controller_release,
 	.describe = exo_controller_describe,
 };
@@ -51,7 +55,7 @@ static struct exo_controller *exo_controller_alloc(struct exo_nvme *nvme,
 	if (!controller)
 		return NULL;
 	exo_object_init(&controller->object, &exo_controller_ops);
-	exo_budget_init(&controller->budget, queues);
+	exo_budget_init(&controller->budget, parent ? &parent->budget : NULL, queues);
 	exo_nvme_get(nvme);
 	controller->nvme = nvme;
 	if (parent)

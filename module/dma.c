@@ -33,7 +33,7 @@ static int exo_iova_reserve(struct exo_dma *dma)
 	int ret;
 
 	ret = iommu_get_group_resv_regions(dma->group, &regions);
-	list_for_each_entry (region, &regions, list) {
+	list_for_each_entry(region, &regions, list) {
 		unsigned long first = region->start >> PAGE_SHIFT;
 		unsigned long last = (region->start + region->length - 1) >> PAGE_SHIFT;
 

@@ -18,7 +18,6 @@ __section(".gnu.linkonce.this_module") = {
 
 static const struct modversion_info ____versions[]
 __used __section("__versions") = {
-	{ 0x68eccfab, "file_ns_capable" },
 	{ 0x89485687, "iommu_group_put" },
 	{ 0x34db050b, "_raw_spin_lock_irqsave" },
 	{ 0xca21ebd3, "bitmap_free" },
@@ -152,10 +151,11 @@ __used __section("__versions") = {
 	{ 0x4302d0eb, "free_pages" },
 	{ 0x768eccb4, "mtree_destroy" },
 	{ 0x58f492e8, "pci_irq_vector" },
+	{ 0x68eccfab, "file_ns_capable" },
 	{ 0x2f9b2b9a, "module_layout" },
 };
 
 MODULE_INFO(depends, "");
 
 
-MODULE_INFO(srcversion, "1FA21A3D2301289BAE428D0");
+MODULE_INFO(srcversion, "CBE62305B15B067FC15132D");

@@ -11,6 +11,7 @@
 #include "extent.h"
 #include "ioctl.h"
 #include "nvme.h"
+#include "params.h"
 
 #define EXO_RIGHTS_EXTENT (EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM)
 
@@ -55,10 +56,7 @@ static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns
 	ns->blocks = le64_to_cpu(id->nsze);
 	ns->shift = format->ds;
 	ns->metadata = le16_to_cpu(format->ms);
-	if (!ns->blocks)
-		return -ENOENT;
-	/* Larger than a page would need larger units of everything. */
-	return ns->shift < 9 || ns->shift > 12 ? -EOPNOTSUPP : 0;
+	return ns->blocks ? 0 : -ENOENT;
 }
 
 static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *ns)
@@ -118,10 +116,26 @@ void exo_extent_end_all(struct exo_nvme *nvme)
 	struct exo_namespace *ns;
 	unsigned long nsid;
 
-	xa_for_each (&nvme->namespaces, nsid, ns) {
+	xa_for_each(&nvme->namespaces, nsid, ns) {
 		xa_erase(&nvme->namespaces, nsid);
 		exo_object_unname(&ns->object);
 		exo_object_put(&ns->object);
+	}
+}
+
+static int exo_namespace_explain(struct exo_call *call, int err, u32 nsid, u32 field)
+{
+	switch (err) {
+	case -ENOENT:
+		return exo_refuse(call, err, EXO_REASON_NO_NAMESPACE, field, nsid, 0);
+	case -ENODEV:
+		return exo_refuse(call, err, EXO_REASON_STALE, field, nsid, 0);
+	case -ENOMEM:
+		return exo_refuse(call, err, EXO_REASON_MEMORY, 0, 0, 0);
+	case -ETIMEDOUT:
+		return exo_refuse(call, err, EXO_REASON_DEVICE, field, exo_admin_timeout_ms(), 0);
+	default:
+		return exo_refuse(call, err, EXO_REASON_DEVICE, field, 0, 0);
 	}
 }
 
@@ -130,26 +144,15 @@ static struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo
 					       u32 nsid, u32 field)
 {
 	struct exo_namespace *ns = ERR_PTR(-ENODEV);
-	u64 value = nsid;
-	u32 reason = EXO_REASON_DEVICE;
 
-	scoped_guard (rwsem_read, &nvme->busy) {
+	scoped_guard(rwsem_read, &nvme->busy) {
 		if (exo_nvme_usable(nvme))
 			ns = exo_namespace_find(nvme, nsid);
 		if (!IS_ERR(ns))
 			exo_object_get(&ns->object);
 	}
-	if (!IS_ERR(ns))
-		return ns;
-	if (PTR_ERR(ns) == -ENOENT)
-		reason = EXO_REASON_NO_NAMESPACE;
-	if (PTR_ERR(ns) == -EOPNOTSUPP)
-		reason = EXO_REASON_FORMAT;
-	if (PTR_ERR(ns) == -ENOMEM)
-		reason = EXO_REASON_MEMORY;
-	if (PTR_ERR(ns) == -ENODEV)
-		reason = EXO_REASON_STALE;
-	exo_refuse(call, PTR_ERR(ns), reason, field, value, 0);
+	if (IS_ERR(ns))
+		exo_namespace_explain(call, PTR_ERR(ns), nsid, field);
 	return ns;
 }
 
@@ -194,7 +197,7 @@ int exo_namespace_query(struct exo_call *call)
 	if (cmd->flags & EXO_NAMESPACE_NEXT) {
 		ret = exo_namespace_next(nvme, cmd->nsid, &nsid);
 		if (ret)
-			return exo_refuse(call, ret, EXO_REASON_DEVICE, field, cmd->nsid, 0);
+			return exo_namespace_explain(call, ret, cmd->nsid, field);
 	}
 	ns = exo_namespace_get(call, nvme, nsid, field);
 	if (IS_ERR(ns))
@@ -214,7 +217,8 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	struct exo_extent_create *cmd = &call->arg.extent_create;
 	u64 end;
 
-	if (ns->metadata)
+	/* Blocks larger than a page would need larger units of everything. */
+	if (ns->metadata || ns->shift < 9 || ns->shift > PAGE_SHIFT)
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_FORMAT,
 				  EXO_FIELD(extent_create, nsid), ns->metadata, 0);
 	if (!cmd->len)

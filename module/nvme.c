@@ -35,7 +35,7 @@ struct exo_nvme *exo_nvme_find(u32 address)
 	struct exo_nvme *nvme;
 
 	guard(mutex)(&exo_nvme_list_lock);
-	list_for_each_entry (nvme, &exo_nvme_list, node) {
+	list_for_each_entry(nvme, &exo_nvme_list, node) {
 		if (nvme->address == address) {
 			exo_nvme_get(nvme);
 			return nvme;
@@ -153,6 +153,8 @@ void exo_nvme_disable(struct exo_nvme *nvme)
 /* NVMe base 2.0 section 3.6.1: normal shutdown, bounded by the same limit as a reset. */
 void exo_nvme_shutdown(struct exo_nvme *nvme)
 {
+	if (exo_nvme_is_quiet(nvme))
+		return;
 	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && exo_nvme_present(nvme)) {
 		u32 cc = readl(nvme->regs + NVME_REG_CC);
 
@@ -266,11 +268,30 @@ int exo_nvme_start(struct exo_nvme *nvme)
 void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
 {
 	guard(mutex)(&nvme->fail_lock);
-	if (test_and_set_bit(EXO_NVME_FAILED, &nvme->state))
+	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
 		return;
+	set_bit(EXO_NVME_FAILED, &nvme->state);
 	pci_err(nvme->pdev, "failed: %s; its queues are dead until it is bound again\n", why);
 	exo_queue_mark_all_dead(nvme);
 	exo_nvme_disable(nvme);
+}
+
+bool exo_nvme_check(struct exo_nvme *nvme)
+{
+	u32 csts;
+
+	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme)) {
+		csts = readl(nvme->regs + NVME_REG_CSTS);
+		if (csts == ~0u)
+			exo_nvme_fail(nvme, "it is gone");
+		else if (csts & NVME_CSTS_CFS)
+			exo_nvme_fail(nvme, "fatal status");
+	}
+	if (exo_nvme_usable(nvme))
+		return true;
+	/* Whoever fails it holds this until it is as quiet as it will be. */
+	guard(mutex)(&nvme->fail_lock);
+	return !test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme);
 }
 
 void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)

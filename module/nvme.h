@@ -120,6 +120,9 @@ void exo_nvme_shutdown(struct exo_nvme *nvme);
 /* It did not answer, or reports fatal status: all its queues die, and it is disabled. */
 void exo_nvme_fail(struct exo_nvme *nvme, const char *why);
 
+/* Does it still process commands? Notices fatal status and removal, and waits for a failure to end. */
+bool exo_nvme_check(struct exo_nvme *nvme);
+
 /* A silent device may still write to what @obj holds: keep it for ever. */
 void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames);
 u64 exo_nvme_quarantined(void);

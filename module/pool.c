@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Pools, and the root of all: the machine's frames up to the module's limit. A
- * child pool takes its whole budget from its parent when it is made and gives it
- * back when its memory is freed, which its frames put off until they are free.
+ * child pool takes its whole budget from its parent when it is made. When it dies
+ * it gives back what is not in use, and the rest as its frames are freed.
  */
 #include <linux/slab.h>
 
@@ -19,16 +19,20 @@ static void exo_pool_release(struct exo_object *obj)
 {
 	struct exo_pool *pool = exo_pool_of(obj);
 
-	if (pool->parent) {
-		exo_budget_give(&pool->parent->budget, pool->budget.limit);
+	if (pool->parent)
 		exo_object_put(&pool->parent->object);
-	}
 	kfree(pool);
+}
+
+static void exo_pool_stop(struct exo_object *obj)
+{
+	exo_budget_close(&exo_pool_of(obj)->budget);
 }
 
 static const struct exo_object_ops exo_pool_ops = {
 	.type = EXO_TYPE_POOL,
 	.rights = EXO_RIGHT_NAMES | EXO_RIGHT_ALLOC,
+	.stop = exo_pool_stop,
 	.release = exo_pool_release,
 };
 
@@ -39,7 +43,7 @@ static struct exo_pool *exo_pool_alloc(struct exo_pool *parent, u64 frames)
 	if (!pool)
 		return NULL;
 	exo_object_init(&pool->object, &exo_pool_ops);
-	exo_budget_init(&pool->budget, frames);
+	exo_budget_init(&pool->budget, parent ? &parent->budget : NULL, frames);
 	if (parent)
 		exo_object_get(&parent->object);
 	pool->parent = parent;

@@ -39,17 +39,18 @@ static bool exo_queue_older(struct exo_queue *q, u32 epoch)
 	lockdep_assert_held(&q->lock);
 	if (!q->in_flight || READ_ONCE(q->gone))
 		return false;
-	for_each_set_bit (cid, q->busy, q->depth) {
+	for_each_set_bit(cid, q->busy, q->depth) {
 		if ((s32)(q->slot_epoch[cid] - epoch) < 0)
 			return true;
 	}
 	return false;
 }
 
-static u32 exo_queue_new_epoch(struct exo_queue *q)
+void exo_quiesce_begin(struct exo_queue *q, struct exo_quiesce *quiesce)
 {
 	guard(mutex)(&q->lock);
-	return ++q->epoch;
+	quiesce->epoch = ++q->epoch;
+	quiesce->deadline = q->last_submit + msecs_to_jiffies(exo_io_timeout_ms());
 }
 
 static bool exo_queue_drained(struct exo_queue *q, u32 epoch)
@@ -86,18 +87,14 @@ static void exo_queue_delete(struct exo_queue *q)
 }
 
 /* A queue whose commands do not end dies alone: its neighbours go on. */
-void exo_queue_quiesce(struct exo_queue *q)
+void exo_quiesce_wait(struct exo_queue *q, const struct exo_quiesce *quiesce)
 {
-	struct exo_nvme *nvme = q->nvme;
-	unsigned long deadline = jiffies + msecs_to_jiffies(exo_io_timeout_ms());
 	unsigned long pause = 10;
-	u32 epoch = exo_queue_new_epoch(q);
 
 	for (;;) {
-		bool late = time_after(jiffies, deadline);
+		bool late = time_after(jiffies, quiesce->deadline);
 
-		if (exo_queue_drained(q, epoch) || test_bit(EXO_NVME_FAILED, &nvme->state) ||
-		    exo_nvme_is_quiet(nvme))
+		if (exo_queue_drained(q, quiesce->epoch) || !exo_nvme_check(q->nvme))
 			return;
 		if (late)
 			break;
@@ -105,10 +102,18 @@ void exo_queue_quiesce(struct exo_queue *q)
 		usleep_range(pause, 2 * pause);
 		pause = min(2 * pause, 1000ul);
 	}
-	pci_warn(nvme->pdev, "queue %u: a command did not end in time: deleted\n", q->qid);
-	scoped_guard (mutex, &q->lock)
+	pci_warn(q->nvme->pdev, "queue %u: a command did not end in time: deleted\n", q->qid);
+	scoped_guard(mutex, &q->lock)
 		exo_queue_mark_dead(q);
 	exo_queue_delete(q);
+}
+
+static void exo_queue_quiesce(struct exo_queue *q)
+{
+	struct exo_quiesce quiesce;
+
+	exo_quiesce_begin(q, &quiesce);
+	exo_quiesce_wait(q, &quiesce);
 }
 
 /* ---- death, in the phases of struct exo_object_ops ---- */
@@ -118,7 +123,7 @@ void exo_queue_mark_all_dead(struct exo_nvme *nvme)
 	struct exo_queue *q;
 
 	guard(spinlock)(&nvme->list_lock);
-	list_for_each_entry (q, &nvme->live_queues, on_nvme)
+	list_for_each_entry(q, &nvme->live_queues, on_nvme)
 		exo_queue_mark_dead(q);
 }
 
@@ -158,7 +163,7 @@ static void exo_queue_end_extents(struct exo_queue *q)
 	for (;;) {
 		struct exo_binding *binding = NULL;
 
-		scoped_guard (mutex, &q->lock) {
+		scoped_guard(mutex, &q->lock) {
 			if (q->extent_count) {
 				binding = &q->extents[0].binding->binding;
 				kref_get(&binding->ref);
@@ -192,10 +197,12 @@ static void exo_queue_unbind(struct exo_object *obj)
 
 void exo_queue_kill_all(struct exo_nvme *nvme)
 {
+	/* First, so that no new command prolongs the wait for the old ones. */
+	exo_queue_mark_all_dead(nvme);
 	for (;;) {
 		struct exo_queue *q;
 
-		scoped_guard (spinlock, &nvme->list_lock) {
+		scoped_guard(spinlock, &nvme->list_lock) {
 			q = list_first_entry_or_null(&nvme->live_queues, struct exo_queue, on_nvme);
 			if (q)
 				exo_object_get(&q->object);
@@ -323,6 +330,7 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 	INIT_LIST_HEAD(&q->on_space);
 	mutex_init(&q->lock);
 	mutex_init(&q->delete_lock);
+	q->last_submit = jiffies;
 	q->depth = depth;
 	q->mask = entries - 1;
 	q->log2 = ilog2(entries);
@@ -418,7 +426,7 @@ static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
 	guard(rwsem_read)(&nvme->busy);
 	if (!exo_nvme_usable(nvme))
 		return -ENODEV;
-	scoped_guard (spinlock, &nvme->list_lock)
+	scoped_guard(spinlock, &nvme->list_lock)
 		list_add(&q->on_nvme, &nvme->live_queues);
 	exo_space_add_queue(q->space, q);
 	ret = exo_queue_alloc_lists(q);
@@ -439,6 +447,8 @@ static int exo_queue_explain(struct exo_call *call, int err, const struct exo_ad
 	case -ENODEV:
 		return exo_refuse(call, err, EXO_REASON_STALE, EXO_FIELD(queue_create, controller),
 				  call->arg.queue_create.controller, 0);
+	case -EOPNOTSUPP:
+		return exo_refuse(call, err, EXO_REASON_COHERENCE, 0, 0, 0);
 	case -EIO:
 		return exo_refuse(call, err, EXO_REASON_DEVICE, 0, answer->status, 0);
 	case -ETIMEDOUT:
@@ -546,7 +556,7 @@ int exo_queue_query(struct exo_call *call)
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	q = exo_queue_of(cap->object);
-	scoped_guard (mutex, &q->lock) {
+	scoped_guard(mutex, &q->lock) {
 		if (!q->gone)
 			exo_queue_scan(q);
 		cmd->out_mode = EXO_QUEUE_CHECKED;
@@ -582,7 +592,7 @@ static void exo_extent_sever(struct exo_binding *binding)
 	struct exo_queue *q = eb->queue;
 	int i;
 
-	scoped_guard (mutex, &q->lock) {
+	scoped_guard(mutex, &q->lock) {
 		i = exo_queue_find_extent(q, binding->cap);
 		if (i >= 0)
 			q->extents[i] = q->extents[--q->extent_count];
@@ -693,7 +703,7 @@ int exo_queue_detach(struct exo_call *call)
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
 	q = exo_queue_of(queue->object);
-	scoped_guard (mutex, &q->lock) {
+	scoped_guard(mutex, &q->lock) {
 		i = exo_queue_find_extent(q, extent);
 		if (i >= 0) {
 			binding = &q->extents[i].binding->binding;

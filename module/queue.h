@@ -40,11 +40,22 @@ struct exo_queue_extent {
 };
 
 /**
+ * struct exo_quiesce - a wait for the commands in flight
+ * @epoch: commands of earlier ones are waited for
+ * @deadline: jiffies
+ */
+struct exo_quiesce {
+	u32 epoch;
+	unsigned long deadline;
+};
+
+/**
  * struct exo_queue - a queue pair
  * @object: the common part
  * @nvme, @controller, @space: references
  * @on_nvme: in nvme->live_queues, under its list_lock
  * @on_space: in space->queues, under its lock
+ * @space_quiesce: the space's wait, under its lock
  * @lock: guards all that follows, but for what is fixed at creation; after the
  *	locks of capabilities and spaces
  *
@@ -71,6 +82,7 @@ struct exo_queue_extent {
  * @slot_epoch: of each slot in flight
  * @busy: slots in flight
  * @in_flight: how many
+ * @last_submit: when, in jiffies
  * @dead: refuses submissions
  * @extent_count, @extents: attached extents
  * @submitted, @completed, @refused: for EXO_QUEUE_QUERY
@@ -89,6 +101,7 @@ struct exo_queue {
 	struct exo_space *space;
 	struct list_head on_nvme;
 	struct list_head on_space;
+	struct exo_quiesce space_quiesce;
 	struct mutex lock;
 
 	u32 qid;
@@ -113,6 +126,7 @@ struct exo_queue {
 	u32 *slot_epoch;
 	unsigned long *busy;
 	u32 in_flight;
+	unsigned long last_submit;
 	bool dead;
 
 	u32 extent_count;
@@ -142,10 +156,12 @@ void exo_queue_mark_all_dead(struct exo_nvme *nvme);
 void exo_queue_kill_all(struct exo_nvme *nvme);
 
 /*
- * Returns when every command submitted before the call has ended. A queue on which
- * one has not by the I/O timeout is deleted.
+ * Waiting for every command submitted before exo_quiesce_begin(): several queues at
+ * once if all begin before the first waits. A queue on which one has not ended by the
+ * I/O timeout after its last submission is deleted.
  */
-void exo_queue_quiesce(struct exo_queue *q);
+void exo_quiesce_begin(struct exo_queue *q, struct exo_quiesce *quiesce);
+void exo_quiesce_wait(struct exo_queue *q, const struct exo_quiesce *quiesce);
 
 /* submit.c: the completion ring is scanned wherever slots matter. q->lock is held. */
 void exo_queue_scan(struct exo_queue *q);

@@ -36,7 +36,7 @@ static void exo_session_drop_all(struct exo_session *session, bool queues_only)
 	struct exo_cap *cap;
 	unsigned long id;
 
-	xa_for_each (&session->caps, id, cap) {
+	xa_for_each(&session->caps, id, cap) {
 		if (queues_only && cap->object->ops->type != EXO_TYPE_QUEUE)
 			continue;
 		xa_erase(&session->caps, id);
@@ -165,7 +165,7 @@ static u32 exo_list_chunk(struct exo_session *session, u32 *after, u32 *ids, u32
 	u32 n = 0;
 
 	guard(rcu)();
-	xa_for_each_start (&session->caps, id, cap, (unsigned long)*after + 1) {
+	xa_for_each_start(&session->caps, id, cap, (unsigned long)*after + 1) {
 		ids[n++] = id;
 		*after = id;
 		if (n == max)

@@ -83,7 +83,7 @@ struct exo_space *exo_space_get(struct exo_session *session, struct exo_nvme *nv
 	struct exo_space *space;
 
 	guard(mutex)(&session->spaces_lock);
-	list_for_each_entry (space, &session->spaces, on_session) {
+	list_for_each_entry(space, &session->spaces, on_session) {
 		if (space->nvme == nvme)
 			goto found;
 	}
@@ -101,7 +101,7 @@ void exo_space_put_all(struct exo_session *session)
 {
 	struct exo_space *space, *next;
 
-	list_for_each_entry_safe (space, next, &session->spaces, on_session) {
+	list_for_each_entry_safe(space, next, &session->spaces, on_session) {
 		list_del(&space->on_session);
 		exo_space_put(space);
 	}
@@ -204,8 +204,10 @@ static bool exo_attachment_drain(struct exo_attachment *att)
 	struct exo_queue *queue;
 
 	guard(mutex)(&space->lock);
-	list_for_each_entry (queue, &space->queues, on_space)
-		exo_queue_quiesce(queue);
+	list_for_each_entry(queue, &space->queues, on_space)
+		exo_quiesce_begin(queue, &queue->space_quiesce);
+	list_for_each_entry(queue, &space->queues, on_space)
+		exo_quiesce_wait(queue, &queue->space_quiesce);
 	return !test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) ||
 	       nvme->dma.domain;
 }
@@ -214,7 +216,7 @@ static void exo_attachment_unmap(struct exo_attachment *att)
 {
 	struct exo_nvme *nvme = att->space->nvme;
 
-	scoped_guard (spinlock, &nvme->list_lock)
+	scoped_guard(spinlock, &nvme->list_lock)
 		list_del_init(&att->on_nvme);
 	exo_dma_unmap(&nvme->dma, &att->map);
 }
@@ -256,7 +258,7 @@ void exo_space_sever_all(struct exo_nvme *nvme)
 	for (;;) {
 		struct exo_attachment *att;
 
-		scoped_guard (spinlock, &nvme->list_lock) {
+		scoped_guard(spinlock, &nvme->list_lock) {
 			att = list_first_entry_or_null(&nvme->attachments, struct exo_attachment,
 						       on_nvme);
 			if (att)
@@ -277,7 +279,7 @@ static struct exo_attachment *exo_attachment_find(struct exo_cap *cap, struct ex
 	struct exo_binding *binding;
 
 	lockdep_assert_held(&cap->lock);
-	list_for_each_entry (binding, &cap->bindings, on_cap) {
+	list_for_each_entry(binding, &cap->bindings, on_cap) {
 		struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 
 		if (att->space->nvme == nvme)
@@ -320,9 +322,27 @@ static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap)
 			  frames->order, access);
 	if (ret)
 		return ret;
-	scoped_guard (spinlock, &nvme->list_lock)
+	scoped_guard(spinlock, &nvme->list_lock)
 		list_add(&att->on_nvme, &nvme->attachments);
 	return 0;
+}
+
+static int exo_attachment_explain(struct exo_call *call, int err)
+{
+	u32 field = EXO_FIELD(dma_attach, frames), id = call->arg.dma_attach.frames;
+
+	switch (err) {
+	case -ENOSPC:
+		return exo_refuse(call, err, EXO_REASON_TABLE_FULL, field, 0, EXO_SPACE_PAGES);
+	case -ESTALE:
+		return exo_refuse(call, err, EXO_REASON_STALE, field, id, 0);
+	case -EOPNOTSUPP:
+		return exo_refuse(call, err, EXO_REASON_COHERENCE, field, 0, 0);
+	case -EINTR:
+		return err;
+	default:
+		return exo_refuse(call, err, EXO_REASON_MEMORY, field, 0, 0);
+	}
 }
 
 /* Step 1: mapped, and where its death will find it. */
@@ -340,22 +360,15 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 				  cap->id, 0);
 	ret = exo_space_enter(att->space, att);
 	if (ret)
-		return exo_refuse(call, ret,
-				  ret == -ENOSPC ? EXO_REASON_TABLE_FULL : EXO_REASON_MEMORY,
-				  EXO_FIELD(dma_attach, frames), 0, EXO_SPACE_PAGES);
+		return exo_attachment_explain(call, ret);
 	ret = exo_attachment_map(att, cap);
 	if (!ret) {
 		exo_binding_publish(&att->binding);
 		return 0;
 	}
-	scoped_guard (mutex, &att->space->lock)
+	scoped_guard(mutex, &att->space->lock)
 		mtree_erase(&att->space->pages, att->first);
-	return exo_refuse(call, ret,
-			  ret == -ESTALE   ? EXO_REASON_STALE
-			  : ret == -EINTR  ? EXO_REASON_NONE
-			  : ret == -ENOSPC ? EXO_REASON_TABLE_FULL
-					   : EXO_REASON_MEMORY,
-			  EXO_FIELD(dma_attach, frames), cap->id, 0);
+	return exo_attachment_explain(call, ret);
 }
 
 /* Step 2: commands can name it, unless it died while the program was answered. */
@@ -390,8 +403,8 @@ static int exo_attach(struct exo_call *call, struct exo_attachment *att)
 		return ret;
 	call->arg.dma_attach.out_offset = (u64)att->first << PAGE_SHIFT;
 	ret = exo_call_respond(call);
-	if (!ret)
-		ret = exo_attachment_open(att);
+	if (!ret && exo_attachment_open(att))
+		ret = exo_attachment_explain(call, -ESTALE);
 	if (ret)
 		exo_binding_end(&att->binding);
 	return ret;

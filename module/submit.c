@@ -38,11 +38,15 @@ void exo_queue_scan(struct exo_queue *q)
 	q->posted = posted;
 }
 
-/* What the program has consumed, if it can be true. */
+/*
+ * What the program has consumed, if it can be true: the claim first, then the look at
+ * the ring, so that what another thread consumes meanwhile is not held against it.
+ */
 static int exo_submit_consume(struct exo_queue *q, struct exo_detail *detail)
 {
-	u32 claimed = READ_ONCE(q->control->cq_head);
+	u32 claimed = smp_load_acquire(&q->control->cq_head);
 
+	exo_queue_scan(q);
 	if (unlikely(claimed - q->consumed > q->posted - q->consumed)) {
 		detail->reason = EXO_REASON_CQ_HEAD;
 		detail->value = claimed;
@@ -98,7 +102,6 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 	u32 pending, done = 0, room;
 	int ret;
 
-	exo_queue_scan(q);
 	ret = exo_submit_consume(q, detail);
 	if (!ret)
 		ret = exo_submit_pending(q, &pending, detail);
@@ -150,6 +153,7 @@ static int exo_submit_locked(struct exo_queue *q, struct exo_call *call)
 	done = exo_submit_batch(q, &call->detail);
 	if (done > 0) {
 		q->submitted += done;
+		q->last_submit = jiffies;
 		exo_submit_ring(q);
 	}
 	return done;

@@ -230,7 +230,7 @@ void exo_view_end(struct exo_view *view)
 	struct exo_object *object = NULL;
 
 	if (!view->outlives) {
-		scoped_guard (rwsem_write, &view->lock)
+		scoped_guard(rwsem_write, &view->lock)
 			swap(object, view->object);
 		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
 		exo_object_put(object);

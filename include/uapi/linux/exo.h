@@ -16,6 +16,12 @@
  *  - Unknown flags and non-zero __reserved fields are EOPNOTSUPP.
  *  - Fields named out_ are written by the kernel, and only on success.
  *  - Unless its text says otherwise, a command that fails has changed nothing.
+ *  - mmap() of a session takes an offset that a command gave (out_mmap_offset) plus
+ *    a byte offset in the object. It fails with ENOENT (no such capability), ESTALE,
+ *    EACCES (right not held, or PROT_EXEC), ERANGE (outside the capability's range,
+ *    or across the two regions of a queue), EINVAL (MAP_PRIVATE, or /dev/exo was not
+ *    opened for reading and writing), ENOMEM. Such a mapping is undone whole or not
+ *    at all: munmap() of a part, mremap() are EINVAL, mprotect() is EACCES.
  *  - detail is 0 or the address of a struct exo_detail, written when something
  *    was refused and left alone otherwise. An address that cannot be written is
  *    ignored: the result of the call stands.
@@ -156,11 +162,12 @@ enum exo_reason {
 	EXO_REASON_MEMORY = 16,	      /* ENOMEM: value: units got before it ended */
 	EXO_REASON_NO_DEVICE = 17,    /* ENODEV: value: the address asked for */
 	EXO_REASON_NO_NAMESPACE = 18, /* ENOENT: value: nsid */
-	EXO_REASON_FORMAT = 19, /* EOPNOTSUPP: namespace format with metadata; value: bytes of it */
-	EXO_REASON_ATTACHED = 20,	  /* EEXIST: value: the capability already attached */
-	EXO_REASON_NOT_ATTACHED = 21,	  /* ENOENT: value: the capability */
+	EXO_REASON_FORMAT = 19,	      /* EOPNOTSUPP: value: bytes of metadata; 0: the block size */
+	EXO_REASON_ATTACHED = 20,     /* EEXIST: value: the capability already attached */
+	EXO_REASON_NOT_ATTACHED = 21, /* ENOENT: value: the capability */
 	EXO_REASON_OTHER_CONTROLLER = 22, /* EINVAL: the extent is another controller's */
-	EXO_REASON_DEVICE = 23, /* EIO: value: NVMe status field; ETIMEDOUT: value: ms waited */
+	EXO_REASON_DEVICE = 23,	   /* EIO: value: NVMe status, if known; ETIMEDOUT: ms waited */
+	EXO_REASON_COHERENCE = 24, /* EOPNOTSUPP: no IOMMU, and not reachable without copies */
 	/* submission; index: how many commands of the call were accepted before it */
 	EXO_REASON_RING_INDEX = 32, /* EINVAL: value: sq_tail; limit: sq_head */
 	EXO_REASON_CQ_HEAD = 33,    /* EINVAL: value: cq_head claimed; limit: completions posted */
@@ -216,8 +223,9 @@ struct exo_detail {
  * @out_version_minor: EXO_VERSION_MINOR of the module
  * @out_features: EXO_FEATURE_*
  * @out_frames_limit: 4 KiB frames that the memory root has
- * @out_frames_used: 4 KiB frames allocated from it, quarantine included
- * @out_frames_quarantined: 4 KiB frames a silent device may still write to
+ * @out_frames_used: 4 KiB frames allocated from it, quarantined ones included
+ * @out_frames_quarantined: 4 KiB frames, those of rings included, that a silent
+ *	device may still write to
  * @out_controllers: NVMe functions bound to exo
  * @out_io_timeout_ms: how long a command may be in flight when its queue or
  *	its buffer is taken away, before the controller is considered failed
@@ -414,7 +422,7 @@ struct exo_cap_drop {
  * @pool: pool capability with EXO_RIGHT_ALLOC
  * @rights: of the new capability, a subset of @pool's, not empty
  * @frames: 4 KiB frames, 1 or more; they leave the budget of @pool until the
- *	new pool is dead and all its frames are free
+ *	new pool is dead; those allocated then, until they are free
  * @out_cap: the new pool, a child of @pool
  * @__reserved: must be 0
  *
@@ -468,9 +476,9 @@ struct exo_pool_query {
  * @out_mmap_offset: for mmap(), as in struct exo_cap_query
  *
  * The frames are zero, charged to the caller's memory cgroup, and scattered:
- * only the frames of one unit are contiguous. They map MAP_SHARED only, never
- * executable, not across fork, and cannot be re-protected or moved; such an
- * mmap(), mprotect() or mremap() fails with EINVAL or EACCES.
+ * only the frames of one unit are contiguous. A mapping of them is not inherited
+ * by fork; it ends with the capability, and when the session's file is closed for
+ * the last time: a touch is SIGBUS then.
  *
  * Errors: ENOENT, ESTALE, EACCES, EINVAL order, count or node, EDQUOT, ENOMEM,
  * ELOOP, ENOSPC, EINTR.
@@ -535,7 +543,7 @@ struct exo_frame_name {
  * @controller: controller capability with EXO_RIGHT_QUEUE
  * @rights: of the new capability, a subset of @controller's, not empty
  * @queues: queue pairs, 1 or more; they leave the budget of @controller until
- *	the new controller object and its queues are dead
+ *	the new controller object is dead, those in use until they are dead too
  * @out_cap: the new controller, a child of @controller
  *
  * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC,
@@ -582,7 +590,7 @@ struct exo_controller_create {
  *
  * Works on a failed controller.
  *
- * Errors: ENOENT, ESTALE, ENODEV, EINVAL not a controller.
+ * Errors: ENOENT, ESTALE, EINVAL not a controller.
  */
 struct exo_controller_query {
 	__u32 size;
@@ -620,7 +628,8 @@ struct exo_controller_query {
  * @__reserved: must be 0
  * @out_blocks: logical blocks (NSZE)
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL.
+ * Errors: ENOENT (also no such namespace, or none above), ESTALE, ENODEV, EACCES,
+ * EINVAL, EIO, ETIMEDOUT, ENOMEM.
  */
 struct exo_namespace_query {
 	__u32 size;
@@ -651,7 +660,8 @@ struct exo_namespace_query {
  * is the grantor's duty.
  *
  * Errors: ENOENT (also no such namespace), ESTALE, ENODEV, EACCES, EINVAL,
- * ERANGE, EOVERFLOW, EOPNOTSUPP metadata format, ELOOP, ENOSPC, ENOMEM.
+ * ERANGE, EOVERFLOW, EOPNOTSUPP format with metadata or with blocks above 4 KiB,
+ * EIO, ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_extent_create {
 	__u32 size;
@@ -702,7 +712,7 @@ struct exo_dma_attach {
  * New commands cannot name the buffer from the start of the call; it returns
  * when those in flight have ended, at most after the I/O timeout.
  *
- * Errors: ENOENT no such capability or not attached, ESTALE, ENODEV, EINVAL.
+ * Errors: ENOENT no such capability or not attached, ESTALE, EINVAL.
  */
 struct exo_dma_detach {
 	__u32 size;
@@ -736,7 +746,7 @@ struct exo_dma_detach {
  *	written by the device
  *
  * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EDQUOT, EIO and ETIMEDOUT
- * from the device, ELOOP, ENOSPC, ENOMEM.
+ * from the device, EOPNOTSUPP as for EXO_DMA_ATTACH, ELOOP, ENOSPC, ENOMEM, EINTR.
  */
 struct exo_queue_create {
 	__u32 size;
@@ -827,7 +837,7 @@ struct exo_queue_query {
  *
  * A command must lie whole within one attached extent that carries the right.
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EEXIST, ENOSPC more than
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL, EEXIST, ENOSPC more than
  * EXO_QUEUE_EXTENTS_MAX, ENOMEM.
  */
 struct exo_queue_attach {
@@ -890,7 +900,10 @@ struct exo_queue_detach {
  * (NLB + 1) * block bytes behind it; PRP2 and MPTR are 0. CID is the slot of
  * the command: below the depth, free again when its completion was posted.
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, and those of the EXO_REASON_
+ * If the answer cannot be written (EFAULT) the commands were taken all the same:
+ * status.sq_head says how many.
+ *
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL, and those of the EXO_REASON_
  * codes for submission: EAGAIN, EOPNOTSUPP, ERANGE, EOVERFLOW, EEXIST,
  * EMSGSIZE, EFAULT.
  */
