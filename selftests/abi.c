@@ -29,10 +29,10 @@ FIXTURE_VARIANT(command)
 	unsigned int cmd;
 };
 
-#define VARIANT(name)                                                                              \
-	FIXTURE_VARIANT_ADD(command, name)                                                         \
-	{                                                                                          \
-		.cmd = EXO_##name                                                                  \
+#define VARIANT(name)                      \
+	FIXTURE_VARIANT_ADD(command, name) \
+	{                                  \
+		.cmd = EXO_##name          \
 	}
 
 VARIANT(INFO);
@@ -72,7 +72,7 @@ static __u64 *arg_detail(void *arg)
 	return (__u64 *)arg + 1;
 }
 
-static int call_zeroes(FIXTURE_DATA(command) *self, __u32 size)
+static int call_zeroes(FIXTURE_DATA(command) * self, __u32 size)
 {
 	memset(self->arg, 0, sizeof(self->arg));
 	*arg_size(self->arg) = size;
@@ -204,8 +204,8 @@ TEST_F(command, a_reserved_field_must_be_zero)
 
 TEST_F(command, a_bad_address_of_the_argument_is_efault)
 {
-	static const __u64 bad[] = { 0, 1, PAGE - 1, KERNEL_ADDRESS, ~0ull, ~0ull - 3, ~0ull - 95,
-				     NON_CANONICAL, 0x7ffffffff000ull };
+	static const __u64 bad[] = { 0,		1,	    PAGE - 1,	   KERNEL_ADDRESS,   ~0ull,
+				     ~0ull - 3, ~0ull - 95, NON_CANONICAL, 0x7ffffffff000ull };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -217,7 +217,8 @@ TEST_F(command, a_bad_address_of_the_argument_is_efault)
 TEST_F(command, an_argument_that_ends_at_the_end_of_memory_is_read_to_its_size_only)
 {
 	__u32 known = self->command->size;
-	char *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	__u32 *arg;
 
 	ASSERT_NE(MAP_FAILED, pages);
@@ -243,8 +244,9 @@ TEST_F(command, an_argument_that_ends_at_the_end_of_memory_is_read_to_its_size_o
 TEST_F(command, a_detail_that_cannot_be_written_changes_no_result)
 {
 	char *constant = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	const __u64 bad[] = { 1, KERNEL_ADDRESS, ~0ull, NON_CANONICAL, 0x7fffffffeff8ull,
-			      (uintptr_t)constant };
+	const __u64 bad[] = {
+		1, KERNEL_ADDRESS, ~0ull, NON_CANONICAL, 0x7fffffffeff8ull, (uintptr_t)constant
+	};
 	unsigned int i;
 
 	ASSERT_NE(MAP_FAILED, constant);
@@ -349,7 +351,9 @@ TEST_F(detail, it_is_written_whole)
 {
 	struct exo_detail detail;
 	struct exo_cap_drop arg = {
-		.size = sizeof(arg), .detail = (uintptr_t)&detail, .cap = 77,
+		.size = sizeof(arg),
+		.detail = (uintptr_t)&detail,
+		.cap = 77,
 	};
 
 	memset(&detail, 0xa5, sizeof(detail));
@@ -367,7 +371,9 @@ TEST_F(detail, it_may_lie_inside_the_argument_or_anywhere_unaligned)
 {
 	char room[sizeof(struct exo_detail) + 1];
 	struct exo_cap_drop arg = {
-		.size = sizeof(arg), .detail = (uintptr_t)(room + 1), .cap = 78,
+		.size = sizeof(arg),
+		.detail = (uintptr_t)(room + 1),
+		.cap = 78,
 	};
 	struct exo_detail detail;
 
@@ -385,8 +391,9 @@ TEST_F(detail, it_may_lie_inside_the_argument_or_anywhere_unaligned)
 TEST_F(detail, it_never_says_more_than_the_kernel_put_there)
 {
 	/* Stack garbage in a field that a reason does not use would be a leak. */
-	struct exo_cap_derive arg = { .size = sizeof(arg), .session_fd = EXO_SESSION_SELF, .cap = 5,
-				      .rights = 1 };
+	struct exo_cap_derive arg = {
+		.size = sizeof(arg), .session_fd = EXO_SESSION_SELF, .cap = 5, .rights = 1
+	};
 	int i;
 
 	for (i = 0; i < 100; i++) {
@@ -546,15 +553,22 @@ TEST_F(answer, that_cannot_be_delivered_leaves_no_capability_and_no_charge_behin
 	struct tenant *t = &self->t;
 	struct exo_claim claim = { .type = EXO_TYPE_POOL };
 	struct exo_claim claim_c = { .type = EXO_TYPE_CONTROLLER, .address = t->address };
-	struct exo_cap_derive derive_p = { .cap = t->root_pool, .rights = EXO_RIGHT_ALLOC,
+	struct exo_cap_derive derive_p = { .cap = t->root_pool,
+					   .rights = EXO_RIGHT_ALLOC,
 					   .session_fd = EXO_SESSION_SELF };
-	struct exo_pool_create pool = { .pool = t->root_pool, .rights = EXO_RIGHT_ALLOC, .frames = 8 };
-	struct exo_frames_alloc frames = { .pool = t->root_pool, .order = EXO_ORDER_4K, .count = 8,
-					   .node = EXO_NODE_ANY };
+	struct exo_pool_create pool = { .pool = t->root_pool,
+					.rights = EXO_RIGHT_ALLOC,
+					.frames = 8 };
+	struct exo_frames_alloc frames = {
+		.pool = t->root_pool, .order = EXO_ORDER_4K, .count = 8, .node = EXO_NODE_ANY
+	};
 	struct exo_controller_create controller = { .controller = t->root_controller,
-						    .rights = EXO_RIGHT_QUEUE, .queues = 1 };
-	struct exo_extent_create extent = { .controller = t->root_controller, .nsid = 1,
-					    .rights = EXO_RIGHT_READ, .start = EXTENT_FIRST,
+						    .rights = EXO_RIGHT_QUEUE,
+						    .queues = 1 };
+	struct exo_extent_create extent = { .controller = t->root_controller,
+					    .nsid = 1,
+					    .rights = EXO_RIGHT_READ,
+					    .start = EXTENT_FIRST,
 					    .len = 1 };
 	struct exo_queue_create queue = { .controller = t->root_controller, .depth = 8 };
 	struct {
@@ -579,8 +593,8 @@ TEST_F(answer, that_cannot_be_delivered_leaves_no_capability_and_no_charge_behin
 	ASSERT_EQ(0, pool_query(t->grantor, t->root_pool, NULL, &pool_used));
 	ASSERT_EQ(0, controller_query(t->grantor, t->root_controller, &before));
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
-		EXPECT_EQ(-EFAULT, call_read_only(self->page, t->grantor, calls[i].cmd, calls[i].arg,
-						  calls[i].size))
+		EXPECT_EQ(-EFAULT, call_read_only(self->page, t->grantor, calls[i].cmd,
+						  calls[i].arg, calls[i].size))
 		{
 			TH_LOG("call %u of the list", i);
 		}
@@ -621,7 +635,8 @@ TEST_F(answer, to_an_attach_that_cannot_be_delivered_leaves_nothing_attached)
 
 	ASSERT_EQ(0, buffer_alloc(t->fd, t->pool, EXO_ORDER_4K, 1, &buffer));
 	attach = (struct exo_dma_attach){ .controller = t->controller, .frames = buffer.cap };
-	EXPECT_EQ(-EFAULT, call_read_only(self->page, t->fd, EXO_DMA_ATTACH, &attach, sizeof(attach)));
+	EXPECT_EQ(-EFAULT,
+		  call_read_only(self->page, t->fd, EXO_DMA_ATTACH, &attach, sizeof(attach)));
 	EXPECT_EQ(-ENOENT, dma_detach(t->fd, t->controller, buffer.cap));
 	EXPECT_EQ(0, buffer_attach(t->fd, t->controller, &buffer));
 	EXPECT_EQ(0, dma_detach(t->fd, t->controller, buffer.cap));

@@ -42,6 +42,71 @@ static __u32 permitted_bits(__u8 opcode, unsigned int dword)
 	}
 }
 
+/* ---- for check.host.sh ---- */
+
+/*
+ * The device's trace knows nothing of tests: reads of three blocks that nobody
+ * else reads in this order mark where this program begins and ends, and after the
+ * end three more say how many commands were accepted between, 12 bits each.
+ */
+static const __u32 marker[3] = { 4321, 1234, 4321 };
+
+FIXTURE(trace)
+{
+	struct tenant t;
+	struct ring ring;
+	struct buffer b;
+};
+
+FIXTURE_SETUP(trace)
+{
+	TENANT_SETUP(&self->t, "exo0");
+	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 4, &self->ring));
+	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, self->t.extent));
+	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, &self->b));
+	ASSERT_EQ(0, buffer_attach(self->t.fd, self->t.controller, &self->b));
+}
+
+FIXTURE_TEARDOWN(trace)
+{
+	tenant_destroy(&self->t);
+}
+
+static int mark(FIXTURE_DATA(trace) * self, __u32 block)
+{
+	return ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST + block, 1, self->b.offset);
+}
+
+/* Commands accepted in this boot, by what every submission recorded. */
+static unsigned long long accepted_total(void)
+{
+	const char *path = getenv("EXO_PROVOKED");
+	FILE *file = fopen(path ? path : "/tmp/exo-provoked", "r");
+	unsigned long long sum = 0, n;
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "accepted %llu", &n) == 1)
+			sum += n;
+		else if (!strncmp(line, "marked", 6))
+			sum = 0;
+	}
+	if (file)
+		fclose(file);
+	return sum;
+}
+
+TEST_F(trace, begins_with_a_mark)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mark(self, marker[i]));
+	}
+	record("marked\n");
+	ASSERT_EQ(0, accepted_total());
+}
+
 /* ---- a queue to attack, one beside it, and one that sees everything ---- */
 
 FIXTURE(check)
@@ -56,7 +121,7 @@ FIXTURE(check)
 	char inside[INSIDE];
 };
 
-static int god_io(FIXTURE_DATA(check) *self, __u8 opcode, __u64 slba, __u32 blocks, void *data)
+static int god_io(FIXTURE_DATA(check) * self, __u8 opcode, __u64 slba, __u32 blocks, void *data)
 {
 	const size_t size = (size_t)blocks << self->t.block_shift;
 	int ret;
@@ -69,7 +134,7 @@ static int god_io(FIXTURE_DATA(check) *self, __u8 opcode, __u64 slba, __u32 bloc
 	return ret;
 }
 
-static int setup_god(FIXTURE_DATA(check) *self)
+static int setup_god(FIXTURE_DATA(check) * self)
 {
 	struct tenant *t = &self->t;
 	__u32 extent;
@@ -91,7 +156,7 @@ static int setup_god(FIXTURE_DATA(check) *self)
 	return buffer_attach(t->grantor, t->root_controller, &self->god_b);
 }
 
-static int setup_witness(FIXTURE_DATA(check) *self)
+static int setup_witness(FIXTURE_DATA(check) * self)
 {
 	struct tenant *t = &self->t;
 	__u32 pool, controller, extent;
@@ -102,7 +167,8 @@ static int setup_witness(FIXTURE_DATA(check) *self)
 		return self->witness_fd;
 	ret = derive(t->fd, t->pool, EXO_RIGHT_ALLOC, self->witness_fd, 0, 0, &pool);
 	if (!ret)
-		ret = derive(t->fd, t->controller, EXO_RIGHT_QUEUE, self->witness_fd, 0, 0, &controller);
+		ret = derive(t->fd, t->controller, EXO_RIGHT_QUEUE, self->witness_fd, 0, 0,
+			     &controller);
 	if (!ret)
 		ret = derive(t->fd, t->extent, EXO_RIGHT_READ | EXO_RIGHT_WRITE, self->witness_fd,
 			     END - 1024, 1024, &extent);
@@ -118,7 +184,7 @@ static int setup_witness(FIXTURE_DATA(check) *self)
 }
 
 /* Writes something new to its own blocks and reads it back. */
-static int witness_once(FIXTURE_DATA(check) *self)
+static int witness_once(FIXTURE_DATA(check) * self)
 {
 	char *out = self->witness_b.at, *in = out + 4 * PAGE;
 	const __u32 blocks = (4 * PAGE) >> self->t.block_shift;
@@ -173,7 +239,7 @@ FIXTURE_TEARDOWN(check)
 }
 
 /* A legal command of each kind; only the writes of FIRST + 32 and up change blocks. */
-static struct sqe legal(FIXTURE_DATA(check) *self, __u8 opcode)
+static struct sqe legal(FIXTURE_DATA(check) * self, __u8 opcode)
 {
 	if (opcode == OP_FLUSH)
 		return (struct sqe){ .dw = { OP_FLUSH, 1 } };
@@ -207,18 +273,19 @@ TEST_F(check, one_block_outside_the_extent_at_either_end_is_refused)
 		__u64 slba;
 		__u32 blocks;
 	} cases[] = {
-		{ FIRST - 1, 1 }, { FIRST - 1, 2 }, { FIRST - 8, 8 }, { FIRST - 8, 16 },
-		{ END, 1 },	  { END - 1, 2 },   { END - 8, 9 },   { END, 8 },
+		{ FIRST - 1, 1 }, { FIRST - 1, 2 },	{ FIRST - 8, 8 }, { FIRST - 8, 16 },
+		{ END, 1 },	  { END - 1, 2 },	{ END - 8, 9 },	  { END, 8 },
 		{ 0, 1 },	  { FIRST - 1, 65536 },
 	};
 	unsigned int i, j;
 
 	for (j = 0; j < BLOCKS_OPCODES; j++) {
 		for (i = 0; i < ARRAY_SIZE(cases); i++) {
-			EXPECT_REFUSED(ERANGE, EXO_REASON_LBA, 10, cases[i].slba,
-				       ring_io(&self->ring, blocks_opcodes[j], 1, cases[i].slba,
-					       cases[i].blocks,
-					       blocks_opcodes[j] == OP_WRITE_ZEROES ? 0 : self->b.offset));
+			EXPECT_REFUSED(
+				ERANGE, EXO_REASON_LBA, 10, cases[i].slba,
+				ring_io(&self->ring, blocks_opcodes[j], 1, cases[i].slba,
+					cases[i].blocks,
+					blocks_opcodes[j] == OP_WRITE_ZEROES ? 0 : self->b.offset));
 			EXPECT_EQ(cases[i].blocks, last.limit);
 		}
 	}
@@ -238,7 +305,8 @@ TEST_F(check, a_start_that_is_right_only_in_its_lower_bits_is_refused)
 
 			sqe.dw[10] = (__u32)slba;
 			sqe.dw[11] = (__u32)(slba >> 32);
-			EXPECT_REFUSED(ERANGE, EXO_REASON_LBA, 10, slba, ring_do(&self->ring, &sqe));
+			EXPECT_REFUSED(ERANGE, EXO_REASON_LBA, 10, slba,
+				       ring_do(&self->ring, &sqe));
 		}
 	}
 }
@@ -249,17 +317,22 @@ TEST_F(check, a_range_that_wraps_around_is_refused)
 		__u64 slba;
 		__u32 blocks;
 	} cases[] = {
-		{ ~0ull, 1 }, { ~0ull, 2 }, { ~0ull - 6, 8 }, { ~0ull, 65536 }, { ~0ull - 65534, 65536 },
+		{ ~0ull, 1 },
+		{ ~0ull, 2 },
+		{ ~0ull - 6, 8 },
+		{ ~0ull, 65536 },
+		{ ~0ull - 65534, 65536 },
 		{ ~0ull - 7, 8 },
 	};
 	unsigned int i, j;
 
 	for (j = 0; j < BLOCKS_OPCODES; j++) {
 		for (i = 0; i < ARRAY_SIZE(cases); i++) {
-			EXPECT_REFUSED(EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, cases[i].slba,
-				       ring_io(&self->ring, blocks_opcodes[j], 1, cases[i].slba,
-					       cases[i].blocks,
-					       blocks_opcodes[j] == OP_WRITE_ZEROES ? 0 : self->b.offset));
+			EXPECT_REFUSED(
+				EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, cases[i].slba,
+				ring_io(&self->ring, blocks_opcodes[j], 1, cases[i].slba,
+					cases[i].blocks,
+					blocks_opcodes[j] == OP_WRITE_ZEROES ? 0 : self->b.offset));
 			EXPECT_EQ(cases[i].blocks, last.limit);
 		}
 	}
@@ -267,7 +340,9 @@ TEST_F(check, a_range_that_wraps_around_is_refused)
 
 TEST_F(check, a_namespace_without_an_attached_extent_is_refused)
 {
-	static const __u32 wrong[] = { 0, 2, 3, 0x101, 0x10001, 0x80000001, 0xfffffffe, 0xffffffff };
+	static const __u32 wrong[] = {
+		0, 2, 3, 0x101, 0x10001, 0x80000001, 0xfffffffe, 0xffffffff
+	};
 	unsigned int i, j;
 
 	for (j = 0; j < ARRAY_SIZE(permitted_opcodes); j++) {
@@ -275,7 +350,8 @@ TEST_F(check, a_namespace_without_an_attached_extent_is_refused)
 			struct sqe sqe = legal(self, permitted_opcodes[j]);
 
 			sqe.dw[1] = wrong[i];
-			EXPECT_REFUSED(ERANGE, EXO_REASON_NSID, 1, wrong[i], ring_do(&self->ring, &sqe));
+			EXPECT_REFUSED(ERANGE, EXO_REASON_NSID, 1, wrong[i],
+				       ring_do(&self->ring, &sqe));
 		}
 	}
 }
@@ -290,10 +366,12 @@ TEST_F(check, every_other_opcode_is_refused)
 		if (memchr(permitted_opcodes, (int)opcode, sizeof(permitted_opcodes)))
 			continue;
 		sqe.dw[0] = opcode;
-		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode, ring_do(&self->ring, &sqe));
+		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode,
+			       ring_do(&self->ring, &sqe));
 		/* With nothing else in it, too. */
 		sqe = (struct sqe){ .dw = { opcode, 1 } };
-		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode, ring_do(&self->ring, &sqe));
+		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode,
+			       ring_do(&self->ring, &sqe));
 	}
 }
 
@@ -334,15 +412,17 @@ TEST_F(check, an_extent_without_the_right_is_refused)
 	struct sqe sqe;
 	__u32 ro, wo;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &ro));
-	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_WRITE, EXO_SESSION_SELF, 0, 0, &wo));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &ro));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->t.extent, EXO_RIGHT_WRITE, EXO_SESSION_SELF, 0, 0, &wo));
 	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 4, &ring));
 	ASSERT_EQ(0, queue_attach(self->t.fd, ring.cap, ro));
-#define DENIED(opcode, missing, held)                                                              \
-	do {                                                                                       \
-		sqe = legal(self, opcode);                                                         \
-		EXPECT_REFUSED(EACCES, EXO_REASON_LBA_RIGHT, 0, missing, ring_do(&ring, &sqe));    \
-		EXPECT_EQ(held, last.limit);                                                       \
+#define DENIED(opcode, missing, held)                                                           \
+	do {                                                                                    \
+		sqe = legal(self, opcode);                                                      \
+		EXPECT_REFUSED(EACCES, EXO_REASON_LBA_RIGHT, 0, missing, ring_do(&ring, &sqe)); \
+		EXPECT_EQ(held, last.limit);                                                    \
 	} while (0)
 	DENIED(OP_WRITE, EXO_RIGHT_WRITE, EXO_RIGHT_READ);
 	DENIED(OP_WRITE_ZEROES, EXO_RIGHT_WRITE, EXO_RIGHT_READ);
@@ -369,16 +449,18 @@ TEST_F(check, deallocating_needs_the_right_to_trim)
 	ASSERT_EQ(0, queue_detach(self->t.fd, self->ring.cap, self->t.extent));
 	ASSERT_EQ(0, extent_create(self->t.grantor, self->t.root_controller, 1,
 				   EXO_RIGHT_TRIM | EXO_RIGHT_READ, FIRST, EXTENT_BLOCKS, &extent));
-	ASSERT_EQ(0, derive(self->t.grantor, extent, EXO_RIGHT_TRIM | EXO_RIGHT_READ, self->t.fd, 0, 0,
-			    &extent));
+	ASSERT_EQ(0, derive(self->t.grantor, extent, EXO_RIGHT_TRIM | EXO_RIGHT_READ, self->t.fd, 0,
+			    0, &extent));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, extent));
-	EXPECT_REFUSED(EACCES, EXO_REASON_LBA_RIGHT, 0, EXO_RIGHT_WRITE, ring_do(&self->ring, &sqe));
+	EXPECT_REFUSED(EACCES, EXO_REASON_LBA_RIGHT, 0, EXO_RIGHT_WRITE,
+		       ring_do(&self->ring, &sqe));
 	ASSERT_EQ(0, queue_detach(self->t.fd, self->ring.cap, extent));
 	ASSERT_EQ(0, extent_create(self->t.grantor, self->t.root_controller, 1,
 				   EXO_RIGHT_TRIM | EXO_RIGHT_READ | EXO_RIGHT_WRITE, FIRST,
 				   EXTENT_BLOCKS, &extent));
-	ASSERT_EQ(0, derive(self->t.grantor, extent, EXO_RIGHT_TRIM | EXO_RIGHT_READ | EXO_RIGHT_WRITE,
-			    self->t.fd, 0, 0, &extent));
+	ASSERT_EQ(0,
+		  derive(self->t.grantor, extent, EXO_RIGHT_TRIM | EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+			 self->t.fd, 0, 0, &extent));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, extent));
 	EXPECT_EQ(0, ring_do(&self->ring, &sqe));
 }
@@ -391,8 +473,9 @@ TEST_F(check, an_unaligned_buffer_is_refused)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		EXPECT_REFUSED(EINVAL, EXO_REASON_BUFFER_ALIGN, 6, self->b.offset + wrong[i],
-			       ring_io(&self->ring, OP_READ, 1, FIRST, 1, self->b.offset + wrong[i]));
+		EXPECT_REFUSED(
+			EINVAL, EXO_REASON_BUFFER_ALIGN, 6, self->b.offset + wrong[i],
+			ring_io(&self->ring, OP_READ, 1, FIRST, 1, self->b.offset + wrong[i]));
 		EXPECT_EQ(-EINVAL,
 			  ring_io(&self->ring, OP_WRITE, 1, FIRST, 1, self->b.offset + wrong[i]));
 	}
@@ -481,7 +564,8 @@ TEST_F(check, a_command_id_that_is_no_slot_is_refused)
 			struct sqe sqe = legal(self, permitted_opcodes[j]);
 
 			sqe.dw[0] |= (__u32)wrong[i] << 16;
-			EXPECT_REFUSED(EINVAL, EXO_REASON_CID, 0, wrong[i], ring_do(&self->ring, &sqe));
+			EXPECT_REFUSED(EINVAL, EXO_REASON_CID, 0, wrong[i],
+				       ring_do(&self->ring, &sqe));
 			EXPECT_EQ(16, last.limit);
 		}
 	}
@@ -527,7 +611,9 @@ TEST_F(check, a_command_id_in_flight_is_refused)
 TEST_F(check, a_tail_that_is_further_than_the_ring_is_refused)
 {
 	const __u32 n = self->ring.entries;
-	const __u32 wrong[] = { n + 1, n + 2, 2 * n, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff };
+	const __u32 wrong[] = {
+		n + 1, n + 2, 2 * n, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff
+	};
 	__u32 head = self->ring.status->sq_head, accepted, i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong) + 3000; i++) {
@@ -536,7 +622,8 @@ TEST_F(check, a_tail_that_is_further_than_the_ring_is_refused)
 		if (tail - head <= n)
 			continue;
 		__atomic_store_n(&self->ring.control->sq_tail, tail, __ATOMIC_RELEASE);
-		EXPECT_REFUSED(EINVAL, EXO_REASON_RING_INDEX, 0, tail, ring_submit(&self->ring, &accepted));
+		EXPECT_REFUSED(EINVAL, EXO_REASON_RING_INDEX, 0, tail,
+			       ring_submit(&self->ring, &accepted));
 		EXPECT_EQ(head, last.limit);
 		EXPECT_EQ(head, self->ring.status->sq_head);
 	}
@@ -559,7 +646,8 @@ TEST_F(check, a_completion_head_that_the_device_has_not_reached_is_refused)
 		if (claimed == posted)
 			continue;
 		__atomic_store_n(&self->ring.control->cq_head, claimed, __ATOMIC_RELEASE);
-		EXPECT_REFUSED(EINVAL, EXO_REASON_CQ_HEAD, 0, claimed, ring_submit(&self->ring, &accepted));
+		EXPECT_REFUSED(EINVAL, EXO_REASON_CQ_HEAD, 0, claimed,
+			       ring_submit(&self->ring, &accepted));
 		EXPECT_EQ(posted, last.limit);
 	}
 	self->ring.control->cq_head = posted;
@@ -637,7 +725,7 @@ static void *flip(void *arg)
 }
 
 struct watch {
-	FIXTURE_DATA(check) *self;
+	FIXTURE_DATA(check) * self;
 	bool stop;
 	int ret;
 	unsigned int rounds;
@@ -664,10 +752,12 @@ struct rewrite {
 	bool may_be_accepted; /* the "bad" value is legal as well */
 };
 
-static void rewrite_attack(struct __test_metadata *_metadata, FIXTURE_DATA(check) *self,
+static void rewrite_attack(struct __test_metadata *_metadata, FIXTURE_DATA(check) * self,
 			   const struct rewrite *attack, struct sqe base, unsigned int ms)
 {
-	struct flipper f = { .ring = &self->ring, .dword = attack->dword, .good = attack->good,
+	struct flipper f = { .ring = &self->ring,
+			     .dword = attack->dword,
+			     .good = attack->good,
 			     .bad = attack->bad };
 	unsigned int accepted_n = 0, refused_n = 0;
 	const char *sentinel_last = self->sentinel + sizeof(self->sentinel) - 512;
@@ -688,7 +778,8 @@ static void rewrite_attack(struct __test_metadata *_metadata, FIXTURE_DATA(check
 
 		/* Only the index moves: the entry is whatever the flipper left there. */
 		if (r->control->sq_tail == r->status->sq_head)
-			__atomic_store_n(&r->control->sq_tail, r->status->sq_head + 1, __ATOMIC_RELEASE);
+			__atomic_store_n(&r->control->sq_tail, r->status->sq_head + 1,
+					 __ATOMIC_RELEASE);
 		if (ring_submit(r, &accepted)) {
 			refused_n++;
 			continue;
@@ -763,7 +854,8 @@ static void *flip_control(void *arg)
 	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&f->ring->control->sq_tail, random_u32(), __ATOMIC_RELAXED);
 		__atomic_store_n(&f->ring->control->cq_head, random_u32(), __ATOMIC_RELAXED);
-		__atomic_store_n(&f->ring->control->sq_tail, f->ring->status->sq_head + 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&f->ring->control->sq_tail, f->ring->status->sq_head + 1,
+				 __ATOMIC_RELAXED);
 		__atomic_store_n(&f->ring->control->cq_head, f->good, __ATOMIC_RELAXED);
 		f->flips++;
 	}
@@ -806,7 +898,7 @@ TEST_F(check, indexes_rewritten_during_the_call_break_nothing)
 }
 
 struct shaker {
-	FIXTURE_DATA(check) *self;
+	FIXTURE_DATA(check) * self;
 	bool stop;
 };
 
@@ -849,7 +941,7 @@ TEST_F(check, an_extent_taken_away_during_submissions_is_refused_or_served)
 /* ---- noise ---- */
 
 /* The header's table once more, as a program would read it. */
-static bool is_legal(FIXTURE_DATA(check) *self, const struct sqe *sqe)
+static bool is_legal(FIXTURE_DATA(check) * self, const struct sqe *sqe)
 {
 	const __u8 opcode = (__u8)sqe->dw[0];
 	const __u64 slba = sqe->dw[10] | (__u64)sqe->dw[11] << 32;
@@ -876,7 +968,7 @@ static bool is_legal(FIXTURE_DATA(check) *self, const struct sqe *sqe)
 	       blocks * 512 <= self->b.offset + self->b.size - prp1;
 }
 
-static struct sqe noise(FIXTURE_DATA(check) *self)
+static struct sqe noise(FIXTURE_DATA(check) * self)
 {
 	struct sqe sqe = legal(self, permitted_opcodes[random_u32() % 4]);
 	__u32 n = random_u32() % 4;
@@ -944,36 +1036,40 @@ TEST_F_TIMEOUT(check, of_random_commands_exactly_the_legal_ones_pass, 60)
 	EXPECT_LT(0, refused_n);
 }
 
-/* ---- for check.host.sh ---- */
+/* ---- the last test: the fixtures run in the order of this file ---- */
 
-FIXTURE(total)
+FIXTURE(trace_end)
 {
 	char unused;
 };
 
-FIXTURE_SETUP(total)
+FIXTURE_SETUP(trace_end)
 {
 }
 
-FIXTURE_TEARDOWN(total)
+FIXTURE_TEARDOWN(trace_end)
 {
 }
 
-TEST_F(total, the_number_of_accepted_commands_is_reported)
+TEST_F(trace_end, says_how_many_commands_were_accepted)
 {
-	const char *path = getenv("EXO_PROVOKED");
-	FILE *file = fopen(path ? path : "/tmp/exo-provoked", "r");
-	unsigned long long sum = 0, n;
-	char line[128];
+	FIXTURE_DATA(trace) trace;
+	unsigned long long n;
+	unsigned int i;
 
-	ASSERT_NE(NULL, file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "accepted %llu", &n) == 1)
-			sum += n;
-	fclose(file);
-	printf("# exo-accepted %llu\n", sum);
-	fflush(stdout);
-	EXPECT_LT(0, sum);
+	trace_setup(_metadata, &trace, NULL);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	n = accepted_total();
+	TH_LOG("%llu", n);
+	EXPECT_LT(100, n);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mark(&trace, marker[i]));
+	}
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, mark(&trace, n >> (12 * i) & 0xfff));
+	}
+	trace_teardown(_metadata, &trace, NULL);
 }
 
 TEST_HARNESS_MAIN

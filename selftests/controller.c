@@ -19,13 +19,11 @@ FIXTURE_VARIANT(controller)
 	const char *serial;
 };
 
-FIXTURE_VARIANT_ADD(controller, first)
-{
+FIXTURE_VARIANT_ADD(controller, first){
 	.serial = "exo0",
 };
 
-FIXTURE_VARIANT_ADD(controller, second)
-{
+FIXTURE_VARIANT_ADD(controller, second){
 	.serial = "exo1",
 };
 
@@ -123,14 +121,15 @@ TEST_F(controller, more_queues_than_are_left_are_refused)
 	__u32 child;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		EXPECT_EQ(-EDQUOT, controller_create(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE,
-						     wrong[i], &child));
+		EXPECT_EQ(-EDQUOT, controller_create(self->t.fd, self->t.controller,
+						     EXO_RIGHT_QUEUE, wrong[i], &child));
 		EXPECT_EQ(EXO_REASON_BUDGET, last.reason);
 		EXPECT_EQ(wrong[i], last.value);
 		EXPECT_EQ(TENANT_QUEUES, last.limit);
 	}
-	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_controller_create, queues), 0,
-		       controller_create(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, 0, &child));
+	EXPECT_REFUSED(
+		EINVAL, EXO_REASON_VALUE, offsetof(struct exo_controller_create, queues), 0,
+		controller_create(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, 0, &child));
 	EXPECT_EQ(0, queues_used(self->t.fd, self->t.controller));
 }
 
@@ -155,14 +154,16 @@ TEST_F(controller, what_a_right_is_missing_for_is_refused)
 	__u64 offset;
 
 	/* The tenant has QUEUE only. */
-	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_extent_create, controller),
-		       EXO_RIGHT_EXTENT,
-		       extent_create(self->t.fd, self->t.controller, 1, EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_REFUSED(
+		EACCES, EXO_REASON_RIGHT, offsetof(struct exo_extent_create, controller),
+		EXO_RIGHT_EXTENT,
+		extent_create(self->t.fd, self->t.controller, 1, EXO_RIGHT_READ, 0, 1, &cap));
 	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_namespace_query, controller),
-		       EXO_RIGHT_EXTENT, namespace_query(self->t.fd, self->t.controller, 0, 1, &ns));
+		       EXO_RIGHT_EXTENT,
+		       namespace_query(self->t.fd, self->t.controller, 0, 1, &ns));
 	/* And who has EXTENT only: */
-	ASSERT_EQ(0, derive(self->t.grantor, self->t.root_controller, EXO_RIGHT_EXTENT, self->t.fd, 0, 0,
-			    &only_extent));
+	ASSERT_EQ(0, derive(self->t.grantor, self->t.root_controller, EXO_RIGHT_EXTENT, self->t.fd,
+			    0, 0, &only_extent));
 	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, &b));
 	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_queue_create, controller),
 		       EXO_RIGHT_QUEUE, queue_create(self->t.fd, only_extent, 8, &queue));
@@ -206,15 +207,15 @@ TEST_F(controller, a_namespace_that_does_not_exist_is_refused)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller, 0, wrong[i],
-						   &ns));
+		EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller, 0,
+						   wrong[i], &ns));
 		EXPECT_EQ(EXO_REASON_NO_NAMESPACE, last.reason);
 		EXPECT_EQ(wrong[i], last.value);
 	}
-	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller, EXO_NAMESPACE_NEXT,
-					   0xffffffff, &ns));
-	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller, EXO_NAMESPACE_NEXT,
-					   0xfffffffe, &ns));
+	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller,
+					   EXO_NAMESPACE_NEXT, 0xffffffff, &ns));
+	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller,
+					   EXO_NAMESPACE_NEXT, 0xfffffffe, &ns));
 }
 
 TEST_HARNESS_MAIN

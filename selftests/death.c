@@ -47,10 +47,12 @@ static int busy_start(struct busy *busy, struct tenant *t, __u32 depth, __u32 ns
 		return busy->fd;
 	ret = derive(t->fd, t->pool, EXO_RIGHT_ALLOC, busy->fd, 0, 0, &pool);
 	if (!ret)
-		ret = derive(t->fd, t->controller, EXO_RIGHT_QUEUE, busy->fd, 0, 0, &busy->controller);
+		ret = derive(t->fd, t->controller, EXO_RIGHT_QUEUE, busy->fd, 0, 0,
+			     &busy->controller);
 	if (!ret)
 		ret = extent_create(t->grantor, t->root_controller, nsid,
-				    EXO_RIGHT_READ | EXO_RIGHT_WRITE, EXTENT_FIRST, EXTENT_BLOCKS, &extent);
+				    EXO_RIGHT_READ | EXO_RIGHT_WRITE, EXTENT_FIRST, EXTENT_BLOCKS,
+				    &extent);
 	if (!ret)
 		ret = derive(t->grantor, extent, EXO_RIGHT_READ | EXO_RIGHT_WRITE, busy->fd, 0, 0,
 			     &busy->extent);
@@ -73,8 +75,8 @@ static int busy_fill(struct busy *busy, __u8 opcode)
 	__u32 i, accepted;
 
 	for (i = 0; i < busy->ring.depth; i++) {
-		struct sqe sqe = sqe_io(opcode, (__u16)i, busy->nsid, EXTENT_FIRST + i, busy->blocks - 1,
-					busy->b.offset);
+		struct sqe sqe = sqe_io(opcode, (__u16)i, busy->nsid, EXTENT_FIRST + i,
+					busy->blocks - 1, busy->b.offset);
 
 		ring_push(&busy->ring, &sqe);
 	}
@@ -126,7 +128,7 @@ FIXTURE_TEARDOWN(process)
 	tenant_destroy(&self->t);
 }
 
-static void nothing_is_left(struct __test_metadata *_metadata, FIXTURE_DATA(process) *self)
+static void nothing_is_left(struct __test_metadata *_metadata, FIXTURE_DATA(process) * self)
 {
 	struct exo_controller_query q;
 
@@ -172,7 +174,8 @@ TEST_F(process, killed_by_itself_right_after_a_submission)
 		if (!pid) {
 			struct busy busy;
 
-			if (busy_start(&busy, &self->t, 128, 1) || busy_fill(&busy, round % 2 ? OP_WRITE : OP_READ))
+			if (busy_start(&busy, &self->t, 128, 1) ||
+			    busy_fill(&busy, round % 2 ? OP_WRITE : OP_READ))
 				_exit(1);
 			kill(getpid(), SIGKILL);
 		}
@@ -305,6 +308,7 @@ TEST_F(process, threads_that_die_in_every_call_leave_nothing_behind)
 		if (!pid) {
 			int i;
 
+			setpgid(0, 0);
 			/* Four processes that share one session, at different calls when killed. */
 			for (i = 0; i < 2; i++)
 				if (!fork())
@@ -322,14 +326,11 @@ TEST_F(process, threads_that_die_in_every_call_leave_nothing_behind)
 					munmap(busy.b.at, busy.b.size);
 			}
 		}
-		usleep(30000 + random_u32() % 50000);
 		setpgid(pid, pid);
-		kill(pid, SIGKILL);
+		usleep(30000 + random_u32() % 50000);
+		kill(-pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	}
-	/* The grandchildren are in our process group. */
-	signal(SIGTERM, SIG_IGN);
-	kill(0, SIGTERM);
 	EXPECT_EQ(self->used, frames_used_soon(self->t.grantor, self->used));
 }
 
@@ -520,18 +521,18 @@ FIXTURE_TEARDOWN(unbind)
 	tenant_destroy(&self->t);
 }
 
-#define EXPECT_GONE(expr)                                                                          \
-	do {                                                                                       \
-		int ret_ = expr;                                                                   \
-									                           \
-		EXPECT_TRUE(ret_ == -ESTALE || ret_ == -ENODEV)                                    \
-		{                                                                                  \
-			TH_LOG("%s: %d", #expr, ret_);                                             \
-		}                                                                                  \
-		EXPECT_EQ(EXO_REASON_STALE, last.reason);                                          \
+#define EXPECT_GONE(expr)                                       \
+	do {                                                    \
+		int ret_ = expr;                                \
+                                                                \
+		EXPECT_TRUE(ret_ == -ESTALE || ret_ == -ENODEV) \
+		{                                               \
+			TH_LOG("%s: %d", #expr, ret_);          \
+		}                                               \
+		EXPECT_EQ(EXO_REASON_STALE, last.reason);       \
 	} while (0)
 
-static void everything_is_gone(struct __test_metadata *_metadata, FIXTURE_DATA(unbind) *self)
+static void everything_is_gone(struct __test_metadata *_metadata, FIXTURE_DATA(unbind) * self)
 {
 	struct tenant *t = &self->t;
 	struct busy *b = &self->busy;
@@ -553,14 +554,14 @@ static void everything_is_gone(struct __test_metadata *_metadata, FIXTURE_DATA(u
 	EXPECT_GONE(controller_query(b->fd, b->controller, &cq));
 	EXPECT_GONE(namespace_query(t->grantor, t->root_controller, 0, 1, &nq));
 	EXPECT_GONE(namespace_query(t->grantor, t->root_controller, EXO_NAMESPACE_NEXT, 0, &nq));
-	EXPECT_GONE(extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 1,
-				  &cap));
+	EXPECT_GONE(extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST,
+				  1, &cap));
 	EXPECT_GONE(query(b->fd, b->controller, &q));
 	EXPECT_GONE(query(b->fd, b->extent, &q));
 	EXPECT_GONE(derive(b->fd, b->controller, EXO_RIGHT_QUEUE, EXO_SESSION_SELF, 0, 0, &cap));
 	EXPECT_GONE(derive(b->fd, b->extent, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &cap));
-	EXPECT_REFUSED(ENODEV, EXO_REASON_NO_DEVICE, offsetof(struct exo_claim, address), t->address,
-		       claim_controller(t->grantor, t->address, &cap));
+	EXPECT_REFUSED(ENODEV, EXO_REASON_NO_DEVICE, offsetof(struct exo_claim, address),
+		       t->address, claim_controller(t->grantor, t->address, &cap));
 	/* The dead queue can still be asked, and read. */
 	EXPECT_EQ(0, queue_query(b->fd, b->ring.cap, &qq));
 	EXPECT_EQ(EXO_QUEUE_DEAD, qq.out_state);
@@ -625,14 +626,16 @@ TEST_F(unbind, old_capabilities_stay_dead_when_the_function_comes_back)
 		EXPECT_EQ(0, controller_query(self->t.grantor, controller, &cq));
 		EXPECT_EQ(EXO_CONTROLLER_LIVE, cq.out_state);
 		EXPECT_GONE(query(self->busy.fd, self->busy.controller, &q));
-		EXPECT_GONE(dma_attach(self->busy.fd, self->busy.controller, self->busy.b.cap, &offset));
+		EXPECT_GONE(dma_attach(self->busy.fd, self->busy.controller, self->busy.b.cap,
+				       &offset));
 		EXPECT_GONE(queue_submit(self->busy.fd, self->busy.ring.cap, NULL));
 		/* An old extent does not fit a new queue. */
 		struct exo_queue_create queue;
 
 		ASSERT_EQ(0, queue_create(self->t.grantor, controller, 4, &queue));
 		__u32 extent;
-		int ret = derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, self->t.grantor, 0, 0, &extent);
+		int ret = derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, self->t.grantor, 0, 0,
+				 &extent);
 
 		EXPECT_TRUE(ret == -ESTALE || ret == -ENODEV);
 	}
@@ -663,7 +666,8 @@ static void *make_and_break(void *arg)
 			__u32 extent;
 
 			namespace_query(c->t->grantor, controller, 0, 1, &ns);
-			extent_create(c->t->grantor, controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 8, &extent);
+			extent_create(c->t->grantor, controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 8,
+				      &extent);
 			if (!queue_create(c->t->grantor, controller, 8, &queue)) {
 				queue_attach(c->t->grantor, queue.out_cap, extent);
 				drop(c->t->grantor, queue.out_cap);
@@ -725,10 +729,15 @@ static int find_disk(const char *serial, char *name, size_t size)
 			unsigned int a, b;
 			char rest;
 
-			if (sscanf(entry->d_name, "nvme%un%u%c", &a, &b, &rest) != 2 || b != 1)
+			if (sscanf(entry->d_name, "nvme%un%u%c", &a, &b, &rest) != 2)
 				continue;
-			snprintf(path, sizeof(path), "/sys/class/block/%s/device/serial", entry->d_name);
+			snprintf(path, sizeof(path), "/sys/class/block/%s/device/serial",
+				 entry->d_name);
 			if (read_file(path, text, sizeof(text)) || strcmp(text, serial))
+				continue;
+			/* The number in the name is not that of the namespace. */
+			snprintf(path, sizeof(path), "/sys/class/block/%s/nsid", entry->d_name);
+			if (read_file(path, text, sizeof(text)) || strcmp(text, "1"))
 				continue;
 			snprintf(name, size, "%.32s", entry->d_name);
 			closedir(dir);

@@ -21,14 +21,14 @@ FIXTURE_VARIANT(dma)
 	__u32 count;
 };
 
-FIXTURE_VARIANT_ADD(dma, of_4k)
-{
-	.order = EXO_ORDER_4K, .count = 16,
+FIXTURE_VARIANT_ADD(dma, of_4k){
+	.order = EXO_ORDER_4K,
+	.count = 16,
 };
 
-FIXTURE_VARIANT_ADD(dma, of_2m)
-{
-	.order = EXO_ORDER_2M, .count = 2,
+FIXTURE_VARIANT_ADD(dma, of_2m){
+	.order = EXO_ORDER_2M,
+	.count = 2,
 };
 
 FIXTURE_SETUP(dma)
@@ -38,7 +38,8 @@ FIXTURE_SETUP(dma)
 	ASSERT_EQ(0, become_nobody());
 	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 8, &self->ring));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, self->t.extent));
-	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &self->b));
+	ASSERT_EQ(0,
+		  buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &self->b));
 }
 
 FIXTURE_TEARDOWN(dma)
@@ -67,7 +68,8 @@ TEST_F(dma, an_attached_buffer_is_usable_over_its_whole_length)
 	EXPECT_EQ(0, read_into(&self->ring, end - self->t.block));
 	/* And one block or four bytes further it is not. */
 	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, end, read_into(&self->ring, end));
-	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, end, read_into(&self->ring, end - self->t.block + 4));
+	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, end,
+		       read_into(&self->ring, end - self->t.block + 4));
 }
 
 TEST_F(dma, a_buffer_that_was_never_attached_is_refused)
@@ -96,8 +98,8 @@ TEST_F(dma, the_same_frames_can_be_attached_by_two_capabilities)
 	__u32 part;
 
 	ASSERT_EQ(0, buffer_attach(self->t.fd, self->t.controller, &self->b));
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ | EXO_RIGHT_WRITE, EXO_SESSION_SELF, 1,
-			    1, &part));
+	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+			    EXO_SESSION_SELF, 1, 1, &part));
 	ASSERT_EQ(0, dma_attach(self->t.fd, self->t.controller, part, &second));
 	EXPECT_NE(self->b.offset, second);
 	/* The part's space begins with unit 1 and ends with it. */
@@ -157,7 +159,8 @@ TEST_F(dma, rights_say_in_which_direction_the_device_may_go)
 
 	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &ro));
 	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_WRITE, EXO_SESSION_SELF, 0, 0, &wo));
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0, &names));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0, &names));
 	ASSERT_EQ(0, dma_attach(self->t.fd, self->t.controller, ro, &ro_at));
 	ASSERT_EQ(0, dma_attach(self->t.fd, self->t.controller, wo, &wo_at));
 	EXPECT_EQ(-EACCES, dma_attach(self->t.fd, self->t.controller, names, &offset));
@@ -180,11 +183,13 @@ TEST_F(dma, one_sessions_offsets_mean_nothing_to_anothers_queue)
 
 	ASSERT_LE(0, other);
 	ASSERT_EQ(0, buffer_attach(self->t.fd, self->t.controller, &self->b));
-	ASSERT_EQ(0, derive(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, other, 0, 0, &controller));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, other, 0, 0,
+			    &controller));
 	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, other, 0, 0, &extent));
 	ASSERT_EQ(0, ring_create(other, controller, 8, &ring));
 	ASSERT_EQ(0, queue_attach(other, ring.cap, extent));
-	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, self->b.offset, read_into(&ring, self->b.offset));
+	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, self->b.offset,
+		       read_into(&ring, self->b.offset));
 	EXPECT_EQ(0, read_into(&self->ring, self->b.offset));
 	ring_unmap(&ring);
 	close(other);
@@ -197,7 +202,8 @@ TEST_F(dma, frames_of_another_session_cannot_be_named)
 	__u64 offset;
 
 	ASSERT_LE(0, other);
-	ASSERT_EQ(0, derive(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, other, 0, 0, &controller));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, other, 0, 0,
+			    &controller));
 	EXPECT_REFUSED(ENOENT, EXO_REASON_NO_CAP, offsetof(struct exo_dma_attach, frames), 57,
 		       dma_attach(other, controller, 57, &offset));
 	EXPECT_EQ(-ENOENT, dma_detach(other, controller, 57));
@@ -232,25 +238,6 @@ TEST_F(dma, attachments_come_and_go_without_end_or_leak)
 		ASSERT_EQ(0, buffer_free(self->t.fd, &b));
 	}
 	EXPECT_EQ(self->used + self->b.size / PAGE, frames_used(self->t.fd));
-}
-
-TEST_F(dma, buffer_space_has_an_end)
-{
-	__u32 part, n;
-	__u64 offset;
-	int ret = 0;
-
-	/* Attaching costs no frames: the same ones go in by one capability after the other. */
-	for (n = 0; n < 9000 && !ret; n++) {
-		ret = derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part);
-		ASSERT_EQ(0, ret);
-		ret = dma_attach(self->t.fd, self->t.controller, part, &offset);
-	}
-	if (!ret)
-		SKIP(return, "%u attachments of %llu bytes do not fill it", n, self->b.size);
-	EXPECT_EQ(-ENOSPC, ret);
-	EXPECT_EQ(EXO_REASON_TABLE_FULL, last.reason);
-	EXPECT_EQ(-ENOSPC, dma_attach(self->t.fd, self->t.controller, part, &offset));
 }
 
 struct attacher {
@@ -307,10 +294,12 @@ TEST_F(dma, frames_dropped_with_commands_in_flight_are_freed_after_them)
 		struct buffer b;
 		__u32 accepted, i, n = 0;
 
-		ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &b));
+		ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count,
+					  &b));
 		ASSERT_EQ(0, buffer_attach(self->t.fd, self->t.controller, &b));
 		for (i = 0; i < self->ring.depth; i++) {
-			struct sqe sqe = sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST + i, 15, b.offset);
+			struct sqe sqe =
+				sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST + i, 15, b.offset);
 
 			ring_push(&self->ring, &sqe);
 		}
@@ -323,6 +312,48 @@ TEST_F(dma, frames_dropped_with_commands_in_flight_are_freed_after_them)
 		EXPECT_EQ(accepted, n);
 		EXPECT_EQ(self->used + self->b.size / PAGE, frames_used(self->t.fd));
 	}
+}
+
+/* ---- the end of buffer space ---- */
+
+FIXTURE(space)
+{
+	struct tenant t;
+};
+
+FIXTURE_SETUP(space)
+{
+	TENANT_SETUP(&self->t, "exo0");
+}
+
+FIXTURE_TEARDOWN(space)
+{
+	tenant_destroy(&self->t);
+}
+
+TEST_F_TIMEOUT(space, has_an_end, 60)
+{
+	const __u32 units = TENANT_FRAMES >> EXO_ORDER_2M;
+	struct exo_frames_alloc frames;
+	__u32 part, n;
+	__u64 offset;
+	int ret;
+
+	ret = frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_2M, units, ANY_NODE, &frames);
+	if (ret == -ENOMEM)
+		SKIP(return, "no %u frames of 2 MiB left", units);
+	ASSERT_EQ(0, ret);
+	/* Attaching costs no frames: the same ones go in by one capability after the other. */
+	for (n = 0; n < 4000 && !ret; n++) {
+		ret = derive(self->t.fd, frames.out_cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0,
+			     &part);
+		ASSERT_EQ(0, ret);
+		ret = dma_attach(self->t.fd, self->t.controller, part, &offset);
+	}
+	EXPECT_EQ(-ENOSPC, ret);
+	EXPECT_EQ(EXO_REASON_TABLE_FULL, last.reason);
+	EXPECT_EQ(-ENOSPC, dma_attach(self->t.fd, self->t.controller, part, &offset));
+	TH_LOG("%u attachments of %u MiB fit", n - 1, units * 2);
 }
 
 TEST_HARNESS_MAIN

@@ -101,8 +101,8 @@ TEST_F(extent, beyond_the_namespace_there_are_none)
 	__u32 cap;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		EXPECT_EQ(-cases[i].err, extent_create(self->fd, self->controller, 1, RWT, cases[i].start,
-						       cases[i].len, &cap))
+		EXPECT_EQ(-cases[i].err, extent_create(self->fd, self->controller, 1, RWT,
+						       cases[i].start, cases[i].len, &cap))
 		{
 			TH_LOG("start %llx len %llx", cases[i].start, cases[i].len);
 		}
@@ -148,7 +148,8 @@ TEST_F(extent, only_read_write_and_trim_are_its_rights)
 			EXPECT_EQ(0, drop(self->fd, cap));
 		}
 	}
-	EXPECT_NE(0, extent_create(self->fd, self->controller, 1, 1u << 31 | EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_NE(0, extent_create(self->fd, self->controller, 1, 1u << 31 | EXO_RIGHT_READ, 0, 1,
+				   &cap));
 }
 
 TEST_F(extent, its_parts_have_fewer_rights_and_smaller_ranges)
@@ -156,8 +157,8 @@ TEST_F(extent, its_parts_have_fewer_rights_and_smaller_ranges)
 	struct exo_cap_query q;
 	__u32 cap, part;
 
-	ASSERT_EQ(0, extent_create(self->fd, self->controller, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 100,
-				   50, &cap));
+	ASSERT_EQ(0, extent_create(self->fd, self->controller, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+				   100, 50, &cap));
 	ASSERT_EQ(0, derive(self->fd, cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 110, 5, &part));
 	ASSERT_EQ(0, query(self->fd, part, &q));
 	EXPECT_EQ(110, q.out_start);
@@ -168,7 +169,8 @@ TEST_F(extent, its_parts_have_fewer_rights_and_smaller_ranges)
 	EXPECT_EQ(-ERANGE, derive(self->fd, cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 149, 2, &part));
 	EXPECT_EQ(-ERANGE, derive(self->fd, cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 1, &part));
 	EXPECT_EQ(-EACCES, derive(self->fd, cap, EXO_RIGHT_TRIM, EXO_SESSION_SELF, 0, 0, &part));
-	EXPECT_EQ(-EOVERFLOW, derive(self->fd, cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 110, ~0ull, &part));
+	EXPECT_EQ(-EOVERFLOW,
+		  derive(self->fd, cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 110, ~0ull, &part));
 }
 
 TEST_F(extent, it_lives_on_without_the_controller_capability_it_came_from)
@@ -195,13 +197,11 @@ FIXTURE_VARIANT(format)
 	const char *serial;
 };
 
-FIXTURE_VARIANT_ADD(format, of_the_first_controller)
-{
+FIXTURE_VARIANT_ADD(format, of_the_first_controller){
 	.serial = "exo0",
 };
 
-FIXTURE_VARIANT_ADD(format, of_the_second_controller)
-{
+FIXTURE_VARIANT_ADD(format, of_the_second_controller){
 	.serial = "exo1",
 };
 

@@ -28,7 +28,8 @@ FIXTURE(injection)
 FIXTURE_SETUP(injection)
 {
 	static const char *const settings[] = {
-		"failslab/ignore-gfp-wait", "fail_page_alloc/ignore-gfp-wait",
+		"failslab/ignore-gfp-wait",
+		"fail_page_alloc/ignore-gfp-wait",
 	};
 	static const char *const quiet[] = { "failslab/verbose", "fail_page_alloc/verbose",
 					     "fail_usercopy/verbose" };
@@ -49,7 +50,8 @@ FIXTURE_SETUP(injection)
 	}
 	write_file(DEBUGFS "fail_page_alloc/min-order", "0");
 	TENANT_SETUP(&self->t, "exo0");
-	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 8, ANY_NODE, &self->frames));
+	ASSERT_EQ(0,
+		  frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 8, ANY_NODE, &self->frames));
 	ASSERT_EQ(0, queue_create(self->t.fd, self->t.controller, 8, &self->queue));
 }
 
@@ -80,30 +82,30 @@ static bool injected(void)
 	return atoi(text) == 0;
 }
 
-typedef int (*operation)(FIXTURE_DATA(injection) *self);
+typedef int (*operation)(FIXTURE_DATA(injection) * self);
 
-static int do_claim(FIXTURE_DATA(injection) *self)
+static int do_claim(FIXTURE_DATA(injection) * self)
 {
 	return claim_pool(self->t.grantor, &self->scratch);
 }
 
-static int do_claim_controller(FIXTURE_DATA(injection) *self)
+static int do_claim_controller(FIXTURE_DATA(injection) * self)
 {
 	return claim_controller(self->t.grantor, self->t.address, &self->scratch);
 }
 
-static int do_derive(FIXTURE_DATA(injection) *self)
+static int do_derive(FIXTURE_DATA(injection) * self)
 {
 	return derive(self->t.grantor, self->t.root_pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0,
 		      &self->scratch);
 }
 
-static int do_pool_create(FIXTURE_DATA(injection) *self)
+static int do_pool_create(FIXTURE_DATA(injection) * self)
 {
 	return pool_create(self->t.grantor, self->t.root_pool, EXO_RIGHT_ALLOC, 16, &self->scratch);
 }
 
-static int do_frames_alloc(FIXTURE_DATA(injection) *self)
+static int do_frames_alloc(FIXTURE_DATA(injection) * self)
 {
 	struct exo_frames_alloc arg;
 	int ret = frames_alloc(self->t.grantor, self->t.root_pool, EXO_ORDER_4K, 8, ANY_NODE, &arg);
@@ -112,7 +114,7 @@ static int do_frames_alloc(FIXTURE_DATA(injection) *self)
 	return ret;
 }
 
-static int do_frames_alloc_huge(FIXTURE_DATA(injection) *self)
+static int do_frames_alloc_huge(FIXTURE_DATA(injection) * self)
 {
 	struct exo_frames_alloc arg;
 	int ret = frames_alloc(self->t.grantor, self->t.root_pool, EXO_ORDER_2M, 2, ANY_NODE, &arg);
@@ -121,19 +123,19 @@ static int do_frames_alloc_huge(FIXTURE_DATA(injection) *self)
 	return ret;
 }
 
-static int do_controller_create(FIXTURE_DATA(injection) *self)
+static int do_controller_create(FIXTURE_DATA(injection) * self)
 {
 	return controller_create(self->t.grantor, self->t.root_controller, EXO_RIGHT_QUEUE, 1,
 				 &self->scratch);
 }
 
-static int do_extent_create(FIXTURE_DATA(injection) *self)
+static int do_extent_create(FIXTURE_DATA(injection) * self)
 {
-	return extent_create(self->t.grantor, self->t.root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST,
-			     8, &self->scratch);
+	return extent_create(self->t.grantor, self->t.root_controller, 1, EXO_RIGHT_READ,
+			     EXTENT_FIRST, 8, &self->scratch);
 }
 
-static int do_queue_create(FIXTURE_DATA(injection) *self)
+static int do_queue_create(FIXTURE_DATA(injection) * self)
 {
 	struct exo_queue_create arg;
 	int ret = queue_create(self->t.grantor, self->t.root_controller, 64, &arg);
@@ -167,7 +169,7 @@ struct state {
 	__u32 queues_used;
 };
 
-static struct state state_of(FIXTURE_DATA(injection) *self)
+static struct state state_of(FIXTURE_DATA(injection) * self)
 {
 	struct exo_controller_query q = { 0 };
 	struct state s = { 0 };
@@ -182,7 +184,7 @@ static struct state state_of(FIXTURE_DATA(injection) *self)
 }
 
 /* Fails the 1st, 2nd, … thing until none is left; what failed must have changed nothing. */
-static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(injection) *self,
+static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
 		  const struct subject *subject)
 {
 	struct state before = state_of(self), after;
@@ -364,13 +366,11 @@ FIXTURE_VARIANT(device)
 	__u16 without;
 };
 
-FIXTURE_VARIANT_ADD(device, that_reaches_no_memory)
-{
+FIXTURE_VARIANT_ADD(device, that_reaches_no_memory){
 	.without = PCI_COMMAND_MASTER,
 };
 
-FIXTURE_VARIANT_ADD(device, that_has_no_registers)
-{
+FIXTURE_VARIANT_ADD(device, that_has_no_registers){
 	.without = PCI_COMMAND_MEMORY,
 };
 
@@ -431,7 +431,8 @@ static int cripple(int config, __u16 without, bool broken)
 	return pwrite(config, &command, 2, PCI_COMMAND) == 2 ? 0 : -EIO;
 }
 
-static void the_controller_has_failed(struct __test_metadata *_metadata, FIXTURE_DATA(device) *self)
+static void the_controller_has_failed(struct __test_metadata *_metadata,
+				      FIXTURE_DATA(device) * self)
 {
 	struct tenant *t = &self->t;
 	struct exo_controller_query q;
@@ -448,14 +449,14 @@ static void the_controller_has_failed(struct __test_metadata *_metadata, FIXTURE
 	EXPECT_EQ(EXO_QUEUE_DEAD, self->ring.status->state);
 	EXPECT_EQ(0, queue_query(t->fd, self->ring.cap, &qq));
 	EXPECT_EQ(EXO_QUEUE_DEAD, qq.out_state);
-#define EXPECT_FAILED(expr)                                                                        \
-	do {                                                                                       \
-		ret = expr;                                                                        \
-		EXPECT_TRUE(ret == -ESTALE || ret == -ENODEV)                                      \
-		{                                                                                  \
-			TH_LOG("%s: %d", #expr, ret);                                              \
-		}                                                                                  \
-		EXPECT_EQ(EXO_REASON_STALE, last.reason);                                          \
+#define EXPECT_FAILED(expr)                                   \
+	do {                                                  \
+		ret = expr;                                   \
+		EXPECT_TRUE(ret == -ESTALE || ret == -ENODEV) \
+		{                                             \
+			TH_LOG("%s: %d", #expr, ret);         \
+		}                                             \
+		EXPECT_EQ(EXO_REASON_STALE, last.reason);     \
 	} while (0)
 	EXPECT_FAILED(queue_submit(t->fd, self->ring.cap, NULL));
 	EXPECT_FAILED(queue_attach(t->fd, self->ring.cap, t->extent));
@@ -491,6 +492,33 @@ TEST_F_TIMEOUT(device, fails_for_good_when_an_admin_command_has_no_answer, 60)
 	ASSERT_EQ(0, buffer_free(self->t.fd, &self->b));
 	ASSERT_EQ(0, drop(self->t.fd, self->ring.cap));
 	EXPECT_EQ(self->used, frames_used_soon(self->t.grantor, self->used));
+}
+
+TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 60)
+{
+	__u32 cap;
+
+	/* Its first extent in this binding: the device is asked. */
+	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	EXPECT_EQ(-ETIMEDOUT, extent_create(self->t.grantor, self->t.root_controller, 2,
+					    EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
+	EXPECT_EQ(400, last.value);
+	the_controller_has_failed(_metadata, self);
+	ASSERT_EQ(0, cripple(self->config, variant->without, false));
+}
+
+TEST_F_TIMEOUT(device, that_does_not_list_its_namespaces_fails, 60)
+{
+	struct exo_namespace_query ns;
+
+	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	EXPECT_EQ(-ETIMEDOUT, namespace_query(self->t.grantor, self->t.root_controller,
+					      EXO_NAMESPACE_NEXT, 1, &ns));
+	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
+	EXPECT_EQ(400, last.value);
+	the_controller_has_failed(_metadata, self);
+	ASSERT_EQ(0, cripple(self->config, variant->without, false));
 }
 
 TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 60)

@@ -22,14 +22,14 @@ FIXTURE_VARIANT(frames)
 	__u32 count;
 };
 
-FIXTURE_VARIANT_ADD(frames, of_4k)
-{
-	.order = EXO_ORDER_4K, .count = 64,
+FIXTURE_VARIANT_ADD(frames, of_4k){
+	.order = EXO_ORDER_4K,
+	.count = 64,
 };
 
-FIXTURE_VARIANT_ADD(frames, of_2m)
-{
-	.order = EXO_ORDER_2M, .count = 2,
+FIXTURE_VARIANT_ADD(frames, of_2m){
+	.order = EXO_ORDER_2M,
+	.count = 2,
 };
 
 FIXTURE_SETUP(frames)
@@ -60,8 +60,8 @@ TEST_F(frames, they_are_counted_and_come_back)
 	struct exo_frames_alloc arg;
 	struct exo_cap_query q;
 
-	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count, ANY_NODE,
-				  &arg));
+	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count,
+				  ANY_NODE, &arg));
 	EXPECT_EQ(self->used + variant->count * self->per_unit, frames_used(self->t.fd));
 	ASSERT_EQ(0, query(self->t.fd, arg.out_cap, &q));
 	EXPECT_EQ(EXO_TYPE_FRAMES, q.out_type);
@@ -93,7 +93,8 @@ TEST_F(frames, each_unit_is_its_own_memory)
 	__u32 *word;
 	__u64 i;
 
-	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &buffer));
+	ASSERT_EQ(0,
+		  buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &buffer));
 	word = buffer.at;
 	for (i = 0; i < buffer.size / 4; i += 257)
 		word[i] = (__u32)i;
@@ -109,8 +110,8 @@ TEST_F(frames, names_are_real_aligned_and_all_different)
 	struct exo_frames_alloc arg;
 	__u32 i, j;
 
-	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count, ANY_NODE,
-				  &arg));
+	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count,
+				  ANY_NODE, &arg));
 	ASSERT_EQ(0, frames_names(self->t.fd, arg.out_cap, 0, variant->count, names));
 	for (i = 0; i < variant->count; i++) {
 		EXPECT_NE(0, names[i].pfn);
@@ -136,12 +137,13 @@ TEST_F(frames, more_than_the_budget_is_refused_and_changes_nothing)
 	struct exo_frames_alloc arg;
 	__u64 used;
 
-	EXPECT_EQ(-EDQUOT, frames_alloc(self->t.fd, self->t.pool, variant->order, most + 1, ANY_NODE, &arg));
+	EXPECT_EQ(-EDQUOT,
+		  frames_alloc(self->t.fd, self->t.pool, variant->order, most + 1, ANY_NODE, &arg));
 	EXPECT_EQ(EXO_REASON_BUDGET, last.reason);
 	EXPECT_EQ((most + 1) * self->per_unit, last.value);
 	EXPECT_EQ(TENANT_FRAMES, last.limit);
-	EXPECT_EQ(-EDQUOT, frames_alloc(self->t.fd, self->t.pool, variant->order, EXO_FRAMES_UNITS_MAX,
-					ANY_NODE, &arg));
+	EXPECT_EQ(-EDQUOT, frames_alloc(self->t.fd, self->t.pool, variant->order,
+					EXO_FRAMES_UNITS_MAX, ANY_NODE, &arg));
 	EXPECT_EQ((__u64)EXO_FRAMES_UNITS_MAX * self->per_unit, last.value);
 	ASSERT_EQ(0, pool_query(self->t.fd, self->t.pool, NULL, &used));
 	EXPECT_EQ(0, used);
@@ -157,8 +159,8 @@ TEST_F(frames, a_count_that_can_never_be_right_is_refused)
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_frames_alloc, count),
 			       wrong[i],
-			       frames_alloc(self->t.fd, self->t.pool, variant->order, wrong[i], ANY_NODE,
-					    &arg));
+			       frames_alloc(self->t.fd, self->t.pool, variant->order, wrong[i],
+					    ANY_NODE, &arg));
 	}
 }
 
@@ -169,8 +171,8 @@ TEST_F(frames, a_node_that_does_not_exist_is_refused)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		EXPECT_EQ(-EINVAL, frames_alloc(self->t.fd, self->t.pool, variant->order, 1, wrong[i],
-						&arg));
+		EXPECT_EQ(-EINVAL, frames_alloc(self->t.fd, self->t.pool, variant->order, 1,
+						wrong[i], &arg));
 		EXPECT_EQ(EXO_REASON_VALUE, last.reason);
 		EXPECT_EQ(offsetof(struct exo_frames_alloc, node), last.field);
 		EXPECT_EQ((__u32)wrong[i], (__u32)last.value);
@@ -183,9 +185,10 @@ TEST_F(frames, a_derived_part_frees_nothing_until_the_last_part_is_dropped)
 	struct exo_frames_alloc arg;
 	__u32 part;
 
-	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count, ANY_NODE,
-				  &arg));
-	ASSERT_EQ(0, derive(self->t.fd, arg.out_cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 1, 1, &part));
+	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count,
+				  ANY_NODE, &arg));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, arg.out_cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 1, 1, &part));
 	ASSERT_EQ(0, drop(self->t.fd, arg.out_cap));
 	EXPECT_EQ(self->used + variant->count * self->per_unit, frames_used(self->t.fd));
 	ASSERT_EQ(0, drop(self->t.fd, part));
@@ -213,7 +216,8 @@ TEST_F(frames, names_beyond_the_range_are_refused)
 	EXPECT_EQ(-EFAULT, frames_names(self->t.fd, arg.out_cap, 0, 1, (void *)0xffffffff81000000));
 
 	/* Of a part, only the names of the part. */
-	ASSERT_EQ(0, derive(self->t.fd, arg.out_cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 1, 1, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, arg.out_cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 1, 1, &part));
 	EXPECT_EQ(0, frames_names(self->t.fd, part, 1, 1, names));
 	EXPECT_EQ(-ERANGE, frames_names(self->t.fd, part, 0, 1, names));
 	EXPECT_EQ(EXO_REASON_RANGE, last.reason);
@@ -229,7 +233,8 @@ TEST_F(frames, without_the_right_to_names_there_are_none)
 	struct exo_cap_query q;
 
 	/* From a pool without NAMES, frames come without NAMES. */
-	ASSERT_EQ(0, derive(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0, &plain));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0,
+			    &plain));
 	ASSERT_EQ(0, frames_alloc(self->t.fd, plain, variant->order, 1, ANY_NODE, &arg));
 	ASSERT_EQ(0, query(self->t.fd, arg.out_cap, &q));
 	EXPECT_EQ(EXO_RIGHT_READ | EXO_RIGHT_WRITE, q.out_rights);
@@ -238,7 +243,8 @@ TEST_F(frames, without_the_right_to_names_there_are_none)
 	EXPECT_EQ(EXO_RIGHT_READ | EXO_RIGHT_WRITE, last.limit);
 	/* And a right that was derived away is away. */
 	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, 1, ANY_NODE, &arg));
-	ASSERT_EQ(0, derive(self->t.fd, arg.out_cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, arg.out_cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
 	EXPECT_EQ(-EACCES, frames_names(self->t.fd, part, 0, 1, &name));
 }
 
@@ -251,7 +257,8 @@ TEST_F(frames, they_are_shared_between_sessions_by_derived_capabilities)
 	__u32 cap;
 
 	ASSERT_LE(0, other);
-	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &buffer));
+	ASSERT_EQ(0,
+		  buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &buffer));
 	ASSERT_EQ(0, derive(self->t.fd, buffer.cap, EXO_RIGHT_READ, other, 0, 0, &cap));
 	ASSERT_EQ(0, query(other, cap, &q));
 	at = mmap(NULL, buffer.size, PROT_READ, MAP_SHARED, other, (off_t)q.out_mmap_offset);
@@ -291,8 +298,8 @@ TEST_F(frames, threads_that_allocate_at_once_never_exceed_the_budget)
 	unsigned int i;
 
 	/* Leave 8 frames: somebody is always refused. */
-	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, TENANT_FRAMES - 8, ANY_NODE,
-				  &rest));
+	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, TENANT_FRAMES - 8,
+				  ANY_NODE, &rest));
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, allocate_and_drop, &self->t));
 	}
@@ -332,7 +339,8 @@ TEST_F(order, only_4k_and_2m_exist)
 	for (order = 0; order < 70; order++) {
 		if (order == EXO_ORDER_4K || order == EXO_ORDER_2M)
 			continue;
-		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_frames_alloc, order), order,
+		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_frames_alloc, order),
+			       order,
 			       frames_alloc(self->t.fd, self->t.pool, order, 1, ANY_NODE, &arg));
 	}
 	EXPECT_EQ(-EINVAL, frames_alloc(self->t.fd, self->t.pool, ~0u, 1, ANY_NODE, &arg));
@@ -372,7 +380,7 @@ FIXTURE(cgroup)
 	bool mounted;
 };
 
-static int cgroup_write(FIXTURE_DATA(cgroup) *self, const char *file, const char *text)
+static int cgroup_write(FIXTURE_DATA(cgroup) * self, const char *file, const char *text)
 {
 	char path[160];
 
@@ -380,7 +388,7 @@ static int cgroup_write(FIXTURE_DATA(cgroup) *self, const char *file, const char
 	return write_file(path, text);
 }
 
-static long long cgroup_read(FIXTURE_DATA(cgroup) *self, const char *file)
+static long long cgroup_read(FIXTURE_DATA(cgroup) * self, const char *file)
 {
 	char path[160], text[64];
 
@@ -390,7 +398,7 @@ static long long cgroup_read(FIXTURE_DATA(cgroup) *self, const char *file)
 	return atoll(text);
 }
 
-static long long cgroup_event(FIXTURE_DATA(cgroup) *self, const char *event)
+static long long cgroup_event(FIXTURE_DATA(cgroup) * self, const char *event)
 {
 	char path[160], text[512], *at;
 
@@ -516,7 +524,8 @@ TEST_F(cgroup, a_fatal_signal_ends_a_long_allocation)
 		struct exo_frames_alloc arg;
 
 		for (;;)
-			if (!frames_alloc(self->t.grantor, big, EXO_ORDER_4K, 32768, ANY_NODE, &arg))
+			if (!frames_alloc(self->t.grantor, big, EXO_ORDER_4K, 32768, ANY_NODE,
+					  &arg))
 				drop(self->t.grantor, arg.out_cap);
 	}
 	usleep(100000);

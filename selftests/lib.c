@@ -17,9 +17,14 @@
 
 __thread struct exo_detail last;
 
-#define COMMAND(cmd_, type) { #cmd_, cmd_, sizeof(struct type), 0, 0 }
-#define COMMAND_RESERVED(cmd_, type)                                                               \
-	{ #cmd_, cmd_, sizeof(struct type), offsetof(struct type, __reserved), 0 }
+#define COMMAND(cmd_, type)                            \
+	{                                              \
+#cmd_, cmd_, sizeof(struct type), 0, 0 \
+	}
+#define COMMAND_RESERVED(cmd_, type)                                                   \
+	{                                                                              \
+#cmd_, cmd_, sizeof(struct type), offsetof(struct type, __reserved), 0 \
+	}
 
 const struct command commands[] = {
 	COMMAND(EXO_INFO, exo_info),
@@ -56,8 +61,8 @@ __attribute__((constructor)) static void provoked_open(void)
 {
 	const char *path = getenv("EXO_PROVOKED");
 
-	provoked_fd = open(path ? path : PROVOKED_DEFAULT, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			   0666);
+	provoked_fd = open(path ? path : PROVOKED_DEFAULT,
+			   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (provoked_fd >= 0)
 		dprintf(provoked_fd, "program %s\n", program_invocation_short_name);
 }
@@ -87,10 +92,16 @@ static void provoked_record(unsigned int cmd, int err, __u32 reason)
 	dprintf(provoked_fd, "refusal %s %s %u\n", command_name(cmd), strerrorname_np(err), reason);
 }
 
+void record(const char *line)
+{
+	if (provoked_fd >= 0 && write(provoked_fd, line, strlen(line)) < 0)
+		fprintf(stderr, "# cannot record: %s\n", strerror(errno));
+}
+
 int call_raw(int fd, unsigned int cmd, void *arg)
 {
 	struct exo_info *head = arg; /* all begin alike */
-	bool ours = head->detail == 0;
+	bool ours = head->detail == 0, told = ours || head->detail == (uintptr_t)&last;
 	int ret;
 
 	memset(&last, 0, sizeof(last));
@@ -99,7 +110,8 @@ int call_raw(int fd, unsigned int cmd, void *arg)
 	ret = ioctl(fd, cmd, arg) ? -errno : 0;
 	if (ours)
 		head->detail = 0;
-	if (ret)
+	/* A detail that cannot be written tells nothing to record. */
+	if (ret && told)
 		provoked_record(cmd, -ret, last.reason);
 	return ret;
 }
@@ -158,7 +170,11 @@ int claim_controller(int fd, __u32 address, __u32 *cap)
 int derive(int fd, __u32 cap, __u32 rights, int to, __u64 start, __u64 len, __u32 *child)
 {
 	struct exo_cap_derive arg = {
-		.cap = cap, .rights = rights, .session_fd = to, .start = start, .len = len,
+		.cap = cap,
+		.rights = rights,
+		.session_fd = to,
+		.start = start,
+		.len = len,
 	};
 	int ret = call(fd, EXO_CAP_DERIVE, &arg);
 
@@ -216,7 +232,10 @@ int frames_alloc(int fd, __u32 pool, __u32 order, __u32 count, __s32 node,
 		 struct exo_frames_alloc *out)
 {
 	*out = (struct exo_frames_alloc){
-		.pool = pool, .order = order, .count = count, .node = node,
+		.pool = pool,
+		.order = order,
+		.count = count,
+		.node = node,
 	};
 	return call(fd, EXO_FRAMES_ALLOC, out);
 }
@@ -224,7 +243,10 @@ int frames_alloc(int fd, __u32 pool, __u32 order, __u32 count, __s32 node,
 int frames_names(int fd, __u32 frames, __u32 first, __u32 count, struct exo_frame_name *names)
 {
 	struct exo_frames_names arg = {
-		.frames = frames, .first = first, .count = count, .names = (uintptr_t)names,
+		.frames = frames,
+		.first = first,
+		.count = count,
+		.names = (uintptr_t)names,
 	};
 
 	return call(fd, EXO_FRAMES_NAMES, &arg);
@@ -233,7 +255,9 @@ int frames_names(int fd, __u32 frames, __u32 first, __u32 count, struct exo_fram
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap)
 {
 	struct exo_controller_create arg = {
-		.controller = controller, .rights = rights, .queues = queues,
+		.controller = controller,
+		.rights = rights,
+		.queues = queues,
 	};
 	int ret = call(fd, EXO_CONTROLLER_CREATE, &arg);
 
@@ -252,7 +276,9 @@ int namespace_query(int fd, __u32 controller, __u32 flags, __u32 nsid,
 		    struct exo_namespace_query *out)
 {
 	*out = (struct exo_namespace_query){
-		.controller = controller, .flags = flags, .nsid = nsid,
+		.controller = controller,
+		.flags = flags,
+		.nsid = nsid,
 	};
 	return call(fd, EXO_NAMESPACE_QUERY, out);
 }
@@ -261,7 +287,11 @@ int extent_create(int fd, __u32 controller, __u32 nsid, __u32 rights, __u64 star
 		  __u32 *cap)
 {
 	struct exo_extent_create arg = {
-		.controller = controller, .nsid = nsid, .rights = rights, .start = start, .len = len,
+		.controller = controller,
+		.nsid = nsid,
+		.rights = rights,
+		.start = start,
+		.len = len,
 	};
 	int ret = call(fd, EXO_EXTENT_CREATE, &arg);
 
@@ -290,7 +320,9 @@ int dma_detach(int fd, __u32 controller, __u32 frames)
 int queue_create(int fd, __u32 controller, __u32 depth, struct exo_queue_create *out)
 {
 	*out = (struct exo_queue_create){
-		.controller = controller, .mode = EXO_QUEUE_CHECKED, .depth = depth,
+		.controller = controller,
+		.mode = EXO_QUEUE_CHECKED,
+		.depth = depth,
 	};
 	return call(fd, EXO_QUEUE_CREATE, out);
 }
@@ -419,14 +451,14 @@ void ring_unmap(struct ring *ring)
 struct sqe sqe_io(__u8 opcode, __u16 cid, __u32 nsid, __u64 slba, __u32 nlb, __u64 prp1)
 {
 	struct sqe sqe = { .dw = {
-		[0] = opcode | (__u32)cid << 16,
-		[1] = nsid,
-		[6] = (__u32)prp1,
-		[7] = (__u32)(prp1 >> 32),
-		[10] = (__u32)slba,
-		[11] = (__u32)(slba >> 32),
-		[12] = nlb,
-	} };
+				   [0] = opcode | (__u32)cid << 16,
+				   [1] = nsid,
+				   [6] = (__u32)prp1,
+				   [7] = (__u32)(prp1 >> 32),
+				   [10] = (__u32)slba,
+				   [11] = (__u32)(slba >> 32),
+				   [12] = nlb,
+			   } };
 
 	return sqe;
 }
@@ -617,7 +649,8 @@ static bool machine_has_serial(__u32 address, const char *serial)
 	if (!claim_controller(fd, address, &cap) && !controller_query(fd, cap, &controller)) {
 		size_t n = strlen(serial);
 
-		found = !memcmp(controller.out_serial, serial, n) && controller.out_serial[n] == ' ';
+		found = !memcmp(controller.out_serial, serial, n) &&
+			controller.out_serial[n] == ' ';
 	}
 	close(fd);
 	return found;
@@ -718,12 +751,14 @@ int tenant_create_pool(struct tenant *t, const char **why)
 	if (!ret) {
 		__u32 pool;
 
-		ret = tenant_need(pool_create(t->grantor, t->root_pool, EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES,
-					      TENANT_FRAMES, &pool),
+		ret = tenant_need(pool_create(t->grantor, t->root_pool,
+					      EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES, TENANT_FRAMES,
+					      &pool),
 				  why, "make a pool");
 		if (!ret)
-			ret = tenant_need(derive(t->grantor, pool, EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES, t->fd,
-						 0, 0, &t->pool),
+			ret = tenant_need(derive(t->grantor, pool,
+						 EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES, t->fd, 0, 0,
+						 &t->pool),
 					  why, "grant the pool");
 		if (!ret)
 			ret = drop(t->grantor, pool);
@@ -786,8 +821,8 @@ int tenant_create(struct tenant *t, const char *serial, const char **why)
 	ret = tenant_need(claim_controller(t->grantor, address, &t->root_controller), why,
 			  "claim the controller");
 	if (!ret)
-		ret = tenant_need(controller_query(t->grantor, t->root_controller, &controller), why,
-				  "query the controller");
+		ret = tenant_need(controller_query(t->grantor, t->root_controller, &controller),
+				  why, "query the controller");
 	if (!ret)
 		ret = tenant_need(namespace_query(t->grantor, t->root_controller, 0, 1, &ns), why,
 				  "query namespace 1");

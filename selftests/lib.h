@@ -48,28 +48,31 @@
 /* What the kernel said about this thread's last call. */
 extern __thread struct exo_detail last;
 
+/* A line for the tests that run after this one. */
+void record(const char *line);
+
 /* Passes @arg as it is but for the detail, which goes to @last unless the caller set one. */
 int call_raw(int fd, unsigned int cmd, void *arg);
 
 /* The same with size filled in. */
-#define call(fd, cmd, arg)                                                                         \
-	({                                                                                         \
-		(arg)->size = sizeof(*(arg));                                                      \
-		call_raw(fd, cmd, arg);                                                            \
+#define call(fd, cmd, arg)                    \
+	({                                    \
+		(arg)->size = sizeof(*(arg)); \
+		call_raw(fd, cmd, arg);       \
 	})
 
 /* A refusal must name the errno, the reason, the place and the value. */
-#define EXPECT_WHY(why, where, what)                                                               \
-	do {                                                                                       \
-		EXPECT_EQ((__u32)(why), last.reason);                                              \
-		EXPECT_EQ((__u32)(where), last.field);                                             \
-		EXPECT_EQ((__u64)(what), last.value);                                              \
+#define EXPECT_WHY(why, where, what)                   \
+	do {                                           \
+		EXPECT_EQ((__u32)(why), last.reason);  \
+		EXPECT_EQ((__u32)(where), last.field); \
+		EXPECT_EQ((__u64)(what), last.value);  \
 	} while (0)
 
-#define EXPECT_REFUSED(err, why, where, what, expr)                                                \
-	do {                                                                                       \
-		EXPECT_EQ(-(err), expr);                                                           \
-		EXPECT_WHY(why, where, what);                                                      \
+#define EXPECT_REFUSED(err, why, where, what, expr) \
+	do {                                        \
+		EXPECT_EQ(-(err), expr);            \
+		EXPECT_WHY(why, where, what);       \
 	} while (0)
 
 /* One element per command of the ABI. */
@@ -229,30 +232,30 @@ int tenant_create_pool(struct tenant *t, const char **why);
 void tenant_destroy(struct tenant *t);
 
 /* For fixtures: SKIP or fail with the reason. */
-#define TENANT_SETUP(t, serial)                                                                    \
-	do {                                                                                       \
-		const char *why_ = NULL;                                                           \
-		int ret_ = tenant_create(t, serial, &why_);                                        \
-									                           \
-		if (ret_ == -ENODEV)                                                               \
-			SKIP(return, "%s", why_);                                                  \
-		ASSERT_EQ(0, ret_)                                                                 \
-		{                                                                                  \
-			TH_LOG("tenant: %s: %s", why_ ? why_ : "?", strerror(-ret_));              \
-		}                                                                                  \
+#define TENANT_SETUP(t, serial)                                                       \
+	do {                                                                          \
+		const char *why_ = NULL;                                              \
+		int ret_ = tenant_create(t, serial, &why_);                           \
+                                                                                      \
+		if (ret_ == -ENODEV)                                                  \
+			SKIP(return, "%s", why_);                                     \
+		ASSERT_EQ(0, ret_)                                                    \
+		{                                                                     \
+			TH_LOG("tenant: %s: %s", why_ ? why_ : "?", strerror(-ret_)); \
+		}                                                                     \
 	} while (0)
 
-#define POOL_SETUP(t)                                                                              \
-	do {                                                                                       \
-		const char *why_ = NULL;                                                           \
-		int ret_ = tenant_create_pool(t, &why_);                                           \
-									                           \
-		if (ret_ == -ENODEV)                                                               \
-			SKIP(return, "%s", why_);                                                  \
-		ASSERT_EQ(0, ret_)                                                                 \
-		{                                                                                  \
-			TH_LOG("tenant: %s: %s", why_ ? why_ : "?", strerror(-ret_));              \
-		}                                                                                  \
+#define POOL_SETUP(t)                                                                 \
+	do {                                                                          \
+		const char *why_ = NULL;                                              \
+		int ret_ = tenant_create_pool(t, &why_);                              \
+                                                                                      \
+		if (ret_ == -ENODEV)                                                  \
+			SKIP(return, "%s", why_);                                     \
+		ASSERT_EQ(0, ret_)                                                    \
+		{                                                                     \
+			TH_LOG("tenant: %s: %s", why_ ? why_ : "?", strerror(-ret_)); \
+		}                                                                     \
 	} while (0)
 
 /* Signals that a touch raises: returns the signal, 0 if the byte could be read (written). */

@@ -33,14 +33,14 @@ FIXTURE_VARIANT(map)
 	__u32 count;
 };
 
-FIXTURE_VARIANT_ADD(map, of_4k)
-{
-	.order = EXO_ORDER_4K, .count = 16,
+FIXTURE_VARIANT_ADD(map, of_4k){
+	.order = EXO_ORDER_4K,
+	.count = 16,
 };
 
-FIXTURE_VARIANT_ADD(map, of_2m)
-{
-	.order = EXO_ORDER_2M, .count = 2,
+FIXTURE_VARIANT_ADD(map, of_2m){
+	.order = EXO_ORDER_2M,
+	.count = 2,
 };
 
 FIXTURE_SETUP(map)
@@ -51,7 +51,8 @@ FIXTURE_SETUP(map)
 	self->used = frames_used(self->t.grantor);
 	self->unit = PAGE << variant->order;
 	ASSERT_EQ(0, become_nobody());
-	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &self->b));
+	ASSERT_EQ(0,
+		  buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &self->b));
 	for (i = 0; i < self->b.size; i += PAGE)
 		*(__u64 *)((char *)self->b.at + i) = i + 1;
 }
@@ -112,8 +113,9 @@ TEST_F(map, executable_mappings_are_refused)
 
 TEST_F(map, a_mapping_cannot_be_re_protected)
 {
-	static const int prots[] = { PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC, PROT_EXEC | PROT_READ,
-				     PROT_EXEC | RW };
+	static const int prots[] = {
+		PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC, PROT_EXEC | PROT_READ, PROT_EXEC | RW
+	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(prots); i++) {
@@ -138,8 +140,8 @@ TEST_F(map, a_mapping_cannot_be_moved_or_grown)
 	EXPECT_EQ(MAP_FAILED, mremap(self->b.at, self->b.size, 2 * self->b.size, MREMAP_MAYMOVE));
 	EXPECT_EQ(MAP_FAILED, mremap(self->b.at, self->b.size, 2 * self->b.size, 0));
 	EXPECT_EQ(MAP_FAILED, mremap(self->b.at, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to));
-	EXPECT_EQ(MAP_FAILED, mremap((char *)self->b.at + PAGE, PAGE, PAGE,
-				     MREMAP_MAYMOVE | MREMAP_FIXED, to));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap((char *)self->b.at + PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to));
 	/* Length 0 would duplicate a shared mapping. */
 	EXPECT_EQ(MAP_FAILED, mremap(self->b.at, 0, self->b.size, MREMAP_MAYMOVE));
 	EXPECT_EQ(MAP_FAILED, mremap(self->b.at, self->b.size, self->b.size,
@@ -220,12 +222,33 @@ TEST_F(map, a_forked_child_does_not_inherit_it)
 
 TEST_F(map, advice_and_other_system_calls_do_it_no_harm)
 {
-	static const int advice[] = { MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
-				      MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK,
-				      MADV_DOFORK, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE,
-				      MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK,
-				      MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT, 22, 23, 24, 25,
-				      MADV_HWPOISON, 101, 102, 103 };
+	static const int advice[] = { MADV_NORMAL,
+				      MADV_RANDOM,
+				      MADV_SEQUENTIAL,
+				      MADV_WILLNEED,
+				      MADV_DONTNEED,
+				      MADV_FREE,
+				      MADV_REMOVE,
+				      MADV_DONTFORK,
+				      MADV_DOFORK,
+				      MADV_MERGEABLE,
+				      MADV_UNMERGEABLE,
+				      MADV_HUGEPAGE,
+				      MADV_NOHUGEPAGE,
+				      MADV_DONTDUMP,
+				      MADV_DODUMP,
+				      MADV_WIPEONFORK,
+				      MADV_KEEPONFORK,
+				      MADV_COLD,
+				      MADV_PAGEOUT,
+				      22,
+				      23,
+				      24,
+				      25,
+				      MADV_HWPOISON,
+				      101,
+				      102,
+				      103 };
 	unsigned char core[1024];
 	unsigned int i;
 	unsigned long mask = 1;
@@ -262,7 +285,8 @@ TEST_F(map, remap_file_pages_reaches_nothing_else)
 	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, 1, ANY_NODE, &arg));
 	remap_file_pages(at, self->b.size, 0, (size_t)-1 >> 13, 0);
 	remap_file_pages(at, PAGE, 0, 0, 0);
-	remap_file_pages(at, self->b.size, 0, (self->b.mmap_offset >> 12) + variant->count * 512, 0);
+	remap_file_pages(at, self->b.size, 0, (self->b.mmap_offset >> 12) + variant->count * 512,
+			 0);
 	EXPECT_TRUE(touch_read(at) || intact(&self->b));
 }
 
@@ -323,7 +347,8 @@ TEST_F(map, a_read_only_capability_cannot_be_mapped_writable_or_become_so)
 	__u32 part;
 	void *at;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, RW));
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, PROT_WRITE));
@@ -342,12 +367,14 @@ TEST_F(map, without_the_right_to_read_nothing_is_readable)
 {
 	__u32 part;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_WRITE, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_WRITE, EXO_SESSION_SELF, 0, 0, &part));
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, PROT_READ));
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, RW));
 	/* A writable page is a readable one on this hardware. */
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, PROT_WRITE));
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0, &part));
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, PROT_READ));
 	EXPECT_EQ(MAP_FAILED, map_cap(self->t.fd, part, 0, self->b.size, PROT_WRITE));
 }
@@ -357,7 +384,8 @@ TEST_F(map, a_part_maps_its_own_range_only)
 	__u32 part;
 	char *at;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 1, 1, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 1, 1, &part));
 	at = map_cap(self->t.fd, part, 1, self->unit, PROT_READ);
 	ASSERT_NE(MAP_FAILED, at);
 	EXPECT_EQ(self->unit + 1, *(__u64 *)at);
@@ -376,14 +404,14 @@ TEST_F(map, nothing_is_mapped_beyond_the_end)
 
 	ASSERT_EQ(0, query(self->t.fd, self->b.cap, &q));
 	off = q.out_mmap_offset;
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, self->b.size + PAGE, PROT_READ, MAP_SHARED, self->t.fd,
-				   (off_t)off));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->t.fd,
-				   (off_t)(off + self->b.size)));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, self->b.size, PROT_READ, MAP_SHARED, self->t.fd,
-				   (off_t)(off + PAGE)));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, 1ul << 40, PROT_READ, MAP_SHARED | MAP_NORESERVE, self->t.fd,
-				   (off_t)off));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, self->b.size + PAGE, PROT_READ, MAP_SHARED, self->t.fd, (off_t)off));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->t.fd, (off_t)(off + self->b.size)));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, self->b.size, PROT_READ, MAP_SHARED, self->t.fd, (off_t)(off + PAGE)));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 1ul << 40, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+				   self->t.fd, (off_t)off));
 	/* The last page on its own is fine. */
 	EXPECT_NE(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->t.fd,
 				   (off_t)(off + self->b.size - PAGE)));
@@ -391,7 +419,8 @@ TEST_F(map, nothing_is_mapped_beyond_the_end)
 
 TEST_F(map, any_address_page_and_length_works)
 {
-	char *room = mmap(NULL, self->b.size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *room =
+		mmap(NULL, self->b.size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t shift, from, i;
 
 	ASSERT_NE(MAP_FAILED, room);
@@ -399,8 +428,8 @@ TEST_F(map, any_address_page_and_length_works)
 	for (shift = 0; shift < 3; shift++) {
 		for (from = 0; from < 3; from++) {
 			size_t size = self->b.size - (from + 1) * PAGE;
-			char *at = mmap(room + shift * PAGE, size, RW, MAP_SHARED | MAP_FIXED, self->t.fd,
-					(off_t)(self->b.mmap_offset + from * PAGE));
+			char *at = mmap(room + shift * PAGE, size, RW, MAP_SHARED | MAP_FIXED,
+					self->t.fd, (off_t)(self->b.mmap_offset + from * PAGE));
 
 			ASSERT_NE(MAP_FAILED, at);
 			for (i = 0; i < size; i += PAGE) {
@@ -414,10 +443,16 @@ TEST_F(map, any_address_page_and_length_works)
 
 TEST_F(map, random_offsets_and_flags_reach_nothing)
 {
-	static const int flags[] = { MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_SHARED | MAP_POPULATE,
-				     MAP_SHARED | MAP_LOCKED, MAP_SHARED | MAP_HUGETLB,
-				     MAP_SHARED_VALIDATE | MAP_SYNC, MAP_SHARED | MAP_GROWSDOWN,
-				     MAP_PRIVATE | MAP_POPULATE, MAP_SHARED | MAP_NONBLOCK };
+	static const int flags[] = { MAP_SHARED,
+				     MAP_PRIVATE,
+				     MAP_SHARED_VALIDATE,
+				     MAP_SHARED | MAP_POPULATE,
+				     MAP_SHARED | MAP_LOCKED,
+				     MAP_SHARED | MAP_HUGETLB,
+				     MAP_SHARED_VALIDATE | MAP_SYNC,
+				     MAP_SHARED | MAP_GROWSDOWN,
+				     MAP_PRIVATE | MAP_POPULATE,
+				     MAP_SHARED | MAP_NONBLOCK };
 	int i, prot, hits = 0;
 
 	/* Offsets near every number that means something, and far from all. */
@@ -506,7 +541,8 @@ TEST_F(map, proc_mem_cannot_write_what_is_mapped_read_only)
 	__u32 part;
 
 	ASSERT_LE(0, mem);
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
 	at = map_cap(self->t.fd, part, 0, self->b.size, PROT_READ);
 	ASSERT_NE(MAP_FAILED, at);
 	EXPECT_EQ(-1, pwrite(mem, &word, 8, (off_t)(uintptr_t)at));
@@ -611,8 +647,8 @@ TEST_F(map, a_touch_after_the_drop_is_sigbus)
 	EXPECT_EQ(-1, write(pipe_[1], self->b.at, 8));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(self->used, frames_used(self->t.fd));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->t.fd,
-				   (off_t)self->b.mmap_offset));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->t.fd, (off_t)self->b.mmap_offset));
 }
 
 TEST_F(map, a_dead_mapping_never_shows_what_comes_after)
@@ -636,7 +672,8 @@ TEST_F(map, each_capability_has_its_own_mappings)
 	__u32 part;
 	char *at;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 0, 0, &part));
 	at = map_cap(self->t.fd, part, 0, self->b.size, PROT_READ);
 	ASSERT_NE(MAP_FAILED, at);
 	ASSERT_EQ(0, drop(self->t.fd, part));
@@ -693,7 +730,8 @@ TEST_F(map, a_drop_during_touches_loses_and_leaks_nothing)
 	for (i = 0; i < 60; i++) {
 		size_t j;
 
-		ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count, &b));
+		ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, variant->order, variant->count,
+					  &b));
 		for (j = 0; j < b.size; j += PAGE) {
 			ASSERT_EQ(0, *((char *)b.at + j));
 		}
@@ -812,10 +850,12 @@ TEST_F(rings, the_completion_region_is_never_writable)
 TEST_F(rings, one_mapping_across_both_regions_is_not_writable)
 {
 	struct ring *r = &self->ring;
-	void *at = mmap(NULL, r->rw_size + r->ro_size, RW, MAP_SHARED, r->fd, (off_t)r->mmap_offset);
+	void *at =
+		mmap(NULL, r->rw_size + r->ro_size, RW, MAP_SHARED, r->fd, (off_t)r->mmap_offset);
 
 	EXPECT_EQ(MAP_FAILED, at);
-	at = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, r->fd, (off_t)(r->mmap_offset + r->rw_size - PAGE));
+	at = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, r->fd,
+		  (off_t)(r->mmap_offset + r->rw_size - PAGE));
 	EXPECT_EQ(MAP_FAILED, at);
 	at = mmap(NULL, r->rw_size + r->ro_size + PAGE, PROT_READ, MAP_SHARED, r->fd,
 		  (off_t)r->mmap_offset);
@@ -828,16 +868,18 @@ TEST_F(rings, they_obey_the_same_rules_as_frames)
 	int status;
 	pid_t pid;
 
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, r->rw_size, RW, MAP_PRIVATE, r->fd, (off_t)r->mmap_offset));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, r->rw_size, RW | PROT_EXEC, MAP_SHARED, r->fd,
-				   (off_t)r->mmap_offset));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, r->rw_size, RW, MAP_PRIVATE, r->fd, (off_t)r->mmap_offset));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, r->rw_size, RW | PROT_EXEC, MAP_SHARED, r->fd, (off_t)r->mmap_offset));
 	EXPECT_EQ(-1, mprotect(r->control, r->rw_size, PROT_READ));
 	EXPECT_EQ(MAP_FAILED, mremap(r->control, r->rw_size, 2 * r->rw_size, MREMAP_MAYMOVE));
 	EXPECT_EQ(-1, madvise(r->control, r->rw_size, MADV_DOFORK));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)
-		_exit(touch_read(r->control) == SIGSEGV && touch_read(r->status) == SIGSEGV ? 0 : 1);
+		_exit(touch_read(r->control) == SIGSEGV && touch_read(r->status) == SIGSEGV ? 0
+											    : 1);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 }

@@ -84,7 +84,8 @@ TEST_F(pool, a_dead_childs_budget_comes_back_when_its_last_frame_does)
 
 TEST_F(pool, more_than_is_left_is_refused_and_changes_nothing)
 {
-	static const __u64 wrong[] = { TENANT_FRAMES + 1, 1ull << 32, 1ull << 52, 1ull << 63, ~0ull };
+	static const __u64 wrong[] = { TENANT_FRAMES + 1, 1ull << 32, 1ull << 52, 1ull << 63,
+				       ~0ull };
 	struct exo_frames_alloc frames;
 	unsigned int i;
 	__u32 child;
@@ -101,8 +102,10 @@ TEST_F(pool, more_than_is_left_is_refused_and_changes_nothing)
 				       &child));
 	EXPECT_EQ(TENANT_FRAMES - 10, last.limit);
 	EXPECT_EQ(10, used_of(self->t.fd, self->t.pool));
-	EXPECT_EQ(0, pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, TENANT_FRAMES - 10, &child));
-	EXPECT_EQ(-EDQUOT, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, ANY_NODE, &frames));
+	EXPECT_EQ(0, pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, TENANT_FRAMES - 10,
+				 &child));
+	EXPECT_EQ(-EDQUOT,
+		  frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, ANY_NODE, &frames));
 	EXPECT_EQ(0, last.limit);
 }
 
@@ -120,13 +123,13 @@ TEST_F(pool, its_rights_are_a_subset_and_not_empty)
 
 	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_pool_create, rights), 0,
 		       pool_create(self->t.fd, self->t.pool, 0, 1, &child));
-	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_pool_create, rights),
-		       EXO_RIGHT_READ,
-		       pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC | EXO_RIGHT_READ, 1,
-				   &child));
+	EXPECT_REFUSED(
+		EACCES, EXO_REASON_RIGHT, offsetof(struct exo_pool_create, rights), EXO_RIGHT_READ,
+		pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC | EXO_RIGHT_READ, 1, &child));
 	EXPECT_EQ(EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES, last.limit);
-	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_pool_create, rights), 1u << 31,
-		       pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC | 1u << 31, 1, &child));
+	EXPECT_REFUSED(
+		EACCES, EXO_REASON_RIGHT, offsetof(struct exo_pool_create, rights), 1u << 31,
+		pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC | 1u << 31, 1, &child));
 	EXPECT_EQ(0, used_of(self->t.fd, self->t.pool));
 }
 
@@ -135,7 +138,8 @@ TEST_F(pool, without_the_right_to_allocate_it_yields_nothing)
 	struct exo_frames_alloc frames;
 	__u32 names, child;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->t.pool, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0, &names));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.pool, EXO_RIGHT_NAMES, EXO_SESSION_SELF, 0, 0,
+			    &names));
 	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_pool_create, pool),
 		       EXO_RIGHT_ALLOC, pool_create(self->t.fd, names, EXO_RIGHT_NAMES, 1, &child));
 	EXPECT_EQ(EXO_RIGHT_NAMES, last.limit);
@@ -150,7 +154,8 @@ TEST_F(pool, a_derived_capability_shares_the_budget)
 	struct exo_frames_alloc frames;
 	__u32 same;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0, &same));
+	ASSERT_EQ(0,
+		  derive(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0, &same));
 	ASSERT_EQ(0, frames_alloc(self->t.fd, same, EXO_ORDER_4K, 5, ANY_NODE, &frames));
 	EXPECT_EQ(5, used_of(self->t.fd, self->t.pool));
 }
@@ -162,7 +167,8 @@ TEST_F(pool, pools_nest_and_collapse_from_the_bottom)
 
 	pools[0] = self->t.pool;
 	for (n = 1; n < 20; n++) {
-		ASSERT_EQ(0, pool_create(self->t.fd, pools[n - 1], EXO_RIGHT_ALLOC, 100 - n, &pools[n]));
+		ASSERT_EQ(0, pool_create(self->t.fd, pools[n - 1], EXO_RIGHT_ALLOC, 100 - n,
+					 &pools[n]));
 	}
 	ASSERT_EQ(0, frames_alloc(self->t.fd, pools[19], EXO_ORDER_4K, 81, ANY_NODE, &frames));
 	/* From the top: nothing comes back before the frames do. */

@@ -71,7 +71,8 @@ TEST_F(create, a_depth_that_cannot_be_is_refused)
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_queue_create, depth),
-			       wrong[i], queue_create(self->t.fd, self->t.controller, wrong[i], &queue));
+			       wrong[i],
+			       queue_create(self->t.fd, self->t.controller, wrong[i], &queue));
 		EXPECT_EQ(self->t.depth_max, last.limit);
 	}
 }
@@ -82,7 +83,8 @@ TEST_F(create, only_checked_queues_exist)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		struct exo_queue_create arg = { .controller = self->t.controller, .mode = wrong[i],
+		struct exo_queue_create arg = { .controller = self->t.controller,
+						.mode = wrong[i],
 						.depth = 8 };
 
 		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, offsetof(struct exo_queue_create, mode),
@@ -124,7 +126,8 @@ TEST_F(create, queues_are_made_and_dropped_without_end_or_leak)
 	int i;
 
 	for (i = 0; i < 100; i++) {
-		ASSERT_EQ(0, queue_create(self->t.fd, self->t.controller, 1 + random_u32() % 128, &queue));
+		ASSERT_EQ(0, queue_create(self->t.fd, self->t.controller, 1 + random_u32() % 128,
+					  &queue));
 		ASSERT_EQ(0, drop(self->t.fd, queue.out_cap));
 	}
 	EXPECT_EQ(used, frames_used(self->t.fd));
@@ -303,9 +306,10 @@ TEST_F(attach, so_many_extents_and_no_more)
 	EXPECT_EQ(EXO_QUEUE_EXTENTS_MAX, q.out_extents);
 	/* Each is usable, the blocks between them are not. */
 	for (i = 0; i < EXO_QUEUE_EXTENTS_MAX; i++) {
-		ASSERT_EQ(0, ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST + 2 * i, 1, self->b.offset));
-		ASSERT_EQ(-ERANGE,
-			  ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST + 2 * i + 1, 1, self->b.offset));
+		ASSERT_EQ(0, ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST + 2 * i, 1,
+				     self->b.offset));
+		ASSERT_EQ(-ERANGE, ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST + 2 * i + 1, 1,
+					   self->b.offset));
 	}
 	/* One out from the middle, another in. */
 	ASSERT_EQ(0, queue_detach(self->t.fd, self->ring.cap, part[31]));
@@ -335,8 +339,8 @@ TEST_F(attach, a_command_must_lie_within_one_extent)
 	__u32 left, right;
 
 	/* Two neighbours: together they cover the command, but neither does. */
-	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF, EXTENT_FIRST, 8,
-			    &left));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF,
+			    EXTENT_FIRST, 8, &left));
 	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF,
 			    EXTENT_FIRST + 8, 8, &right));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, left));
@@ -351,8 +355,8 @@ TEST_F(attach, the_right_may_come_from_any_extent_that_covers_the_command)
 {
 	__u32 ro, wo;
 
-	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF, EXTENT_FIRST,
-			    16, &ro));
+	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_READ, EXO_SESSION_SELF,
+			    EXTENT_FIRST, 16, &ro));
 	ASSERT_EQ(0, derive(self->t.fd, self->t.extent, EXO_RIGHT_WRITE, EXO_SESSION_SELF,
 			    EXTENT_FIRST + 8, 16, &wo));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, ro));
@@ -383,19 +387,19 @@ FIXTURE_VARIANT(data)
 	__u32 order;
 };
 
-FIXTURE_VARIANT_ADD(data, scattered_4k)
-{
-	.serial = "exo0", .order = EXO_ORDER_4K,
+FIXTURE_VARIANT_ADD(data, scattered_4k){
+	.serial = "exo0",
+	.order = EXO_ORDER_4K,
 };
 
-FIXTURE_VARIANT_ADD(data, frames_2m)
-{
-	.serial = "exo0", .order = EXO_ORDER_2M,
+FIXTURE_VARIANT_ADD(data, frames_2m){
+	.serial = "exo0",
+	.order = EXO_ORDER_2M,
 };
 
-FIXTURE_VARIANT_ADD(data, second_controller)
-{
-	.serial = "exo1", .order = EXO_ORDER_4K,
+FIXTURE_VARIANT_ADD(data, second_controller){
+	.serial = "exo1",
+	.order = EXO_ORDER_4K,
 };
 
 FIXTURE_SETUP(data)
@@ -420,7 +424,7 @@ FIXTURE_TEARDOWN(data)
 	tenant_destroy(&self->t);
 }
 
-static int transfer(FIXTURE_DATA(data) *self, __u32 blocks, __u32 from, __u32 to)
+static int transfer(FIXTURE_DATA(data) * self, __u32 blocks, __u32 from, __u32 to)
 {
 	const __u64 slba = EXTENT_FIRST + random_u32() % (EXTENT_BLOCKS - blocks + 1);
 	const size_t size = (size_t)blocks << self->t.block_shift;
@@ -502,7 +506,8 @@ TEST_F(data, write_zeroes_clears_what_it_names_and_nothing_else)
 
 	ASSERT_EQ(0, controller_query(self->t.fd, self->t.controller, &q));
 	if (!(q.out_features & EXO_CONTROLLER_WRITE_ZEROES)) {
-		EXPECT_EQ(-EOPNOTSUPP, ring_io(&self->ring, OP_WRITE_ZEROES, 1, EXTENT_FIRST, 1, 0));
+		EXPECT_EQ(-EOPNOTSUPP,
+			  ring_io(&self->ring, OP_WRITE_ZEROES, 1, EXTENT_FIRST, 1, 0));
 		SKIP(return, "this controller has no Write Zeroes");
 	}
 	ASSERT_EQ(0, ring_io(&self->ring, OP_WRITE, 1, EXTENT_FIRST, 16, self->out.offset));
@@ -512,7 +517,8 @@ TEST_F(data, write_zeroes_clears_what_it_names_and_nothing_else)
 	for (i = 4 * block; i < 12 * block; i++) {
 		ASSERT_EQ(0, ((char *)self->in.at)[i]);
 	}
-	EXPECT_EQ(0, memcmp((char *)self->in.at + 12 * block, (char *)self->out.at + 12 * block, 4 * block));
+	EXPECT_EQ(0, memcmp((char *)self->in.at + 12 * block, (char *)self->out.at + 12 * block,
+			    4 * block));
 	/* It moves no data: the limit of a transfer does not bind it. */
 	EXPECT_EQ(0, ring_io(&self->ring, OP_WRITE_ZEROES, 1, EXTENT_FIRST,
 			     (self->t.transfer_max >> self->t.block_shift) + 1, 0));
@@ -531,7 +537,7 @@ TEST_F(data, flush_and_forced_unit_access_work)
 }
 
 /* Reads of one block each, @batch at a time, @total in all, over every slot. */
-static int pump(FIXTURE_DATA(data) *self, struct ring *ring, __u32 batch, __u32 total)
+static int pump(FIXTURE_DATA(data) * self, struct ring *ring, __u32 batch, __u32 total)
 {
 	__u32 sent = 0, done = 0, accepted, i;
 	__u64 busy[32] = { 0 };
@@ -693,7 +699,8 @@ TEST_F(data, a_drop_with_commands_in_flight_ends_cleanly)
 		ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 32, &ring));
 		ASSERT_EQ(0, queue_attach(self->t.fd, ring.cap, self->t.extent));
 		for (i = 0; i < 32; i++) {
-			struct sqe sqe = sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST, 255, self->in.offset);
+			struct sqe sqe =
+				sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST, 255, self->in.offset);
 
 			ring_push(&ring, &sqe);
 		}
@@ -856,7 +863,8 @@ TEST_F(data, several_threads_may_submit_the_same_ring_at_once)
 	}
 	while (now_ms() < end || done < sent) {
 		for (i = 0; i < r->depth && now_ms() < end; i++) {
-			struct sqe sqe = sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST, 0, self->in.offset);
+			struct sqe sqe =
+				sqe_io(OP_READ, (__u16)i, 1, EXTENT_FIRST, 0, self->in.offset);
 
 			if (busy & 1ull << i)
 				continue;

@@ -150,7 +150,8 @@ TEST_F(session, a_child_that_inherits_the_descriptor_shares_the_session)
 
 	ASSERT_LE(0, pid);
 	if (!pid)
-		_exit(frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 3, ANY_NODE, &arg) ? 1 : 0);
+		_exit(frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 3, ANY_NODE, &arg) ? 1
+											      : 0);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
 	/* What the child made lives on in the session. */
@@ -164,7 +165,9 @@ TEST_F(session, a_session_travels_over_a_socket_with_all_it_holds)
 {
 	char room[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
 	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = room,
 			      .msg_controllen = sizeof(room) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	struct exo_cap_query q;
@@ -272,8 +275,8 @@ static void *churn(void *arg)
 
 		switch (random_u32() % 7) {
 		case 0:
-			derive(c->fd, guess, EXO_RIGHT_ALLOC, random_u32() % 2 ? c->fd : c->other, 0, 0,
-			       &child);
+			derive(c->fd, guess, EXO_RIGHT_ALLOC, random_u32() % 2 ? c->fd : c->other,
+			       0, 0, &child);
 			break;
 		case 1:
 		case 2:
@@ -287,7 +290,8 @@ static void *churn(void *arg)
 			list(c->fd, caps, 32);
 			break;
 		case 5:
-			frames_alloc(c->fd, guess, EXO_ORDER_4K, 1 + random_u32() % 16, ANY_NODE, &frames);
+			frames_alloc(c->fd, guess, EXO_ORDER_4K, 1 + random_u32() % 16, ANY_NODE,
+				     &frames);
 			break;
 		case 6:
 			drop(c->other, 1 + random_u32() % 24);
@@ -329,7 +333,8 @@ static void *open_close(void *arg)
 			continue;
 		/* Somebody else may derive into it just while it closes: numbers are guessable. */
 		derive(c->fd, c->pool, EXO_RIGHT_ALLOC, fd, 0, 0, &pool);
-		derive(c->fd, c->pool, EXO_RIGHT_ALLOC, fd + (int)(random_u32() % 3) - 1, 0, 0, &pool);
+		derive(c->fd, c->pool, EXO_RIGHT_ALLOC, fd + (int)(random_u32() % 3) - 1, 0, 0,
+		       &pool);
 		close(fd);
 	}
 	return NULL;
@@ -358,7 +363,9 @@ TEST_F(session, it_may_hold_itself_in_a_socket_and_still_end)
 	/* A session's descriptor in flight in a socket that nobody reads: the collector's business. */
 	char room[CMSG_SPACE(2 * sizeof(int))] = { 0 }, byte = 0;
 	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = room,
 			      .msg_controllen = sizeof(room) };
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	struct exo_frames_alloc arg;
