@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,22 @@ struct run {
 	pthread_cond_t changed;
 	unsigned int running;
 };
+
+static volatile sig_atomic_t interrupted;
+
+/* The first Ctrl-C ends the run and what was measured is printed; the second kills. */
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static void catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+
+	sigaction(SIGINT, &action, NULL);
+}
 
 static void worker_ended(void *arg)
 {
@@ -135,7 +152,7 @@ static void watch(struct run *run, const struct options *o, uint64_t begin)
 	struct timespec until;
 
 	pthread_mutex_lock(&run->lock);
-	while (run->running && (now = clock_ns()) < end) {
+	while (run->running && !interrupted && (now = clock_ns()) < end) {
 		tick = end - now < 1000000000 ? end : now + 1000000000;
 		until.tv_sec = tick / 1000000000;
 		until.tv_nsec = tick % 1000000000;
@@ -194,6 +211,7 @@ static int run_all(struct run *run, const struct options *o, struct result *resu
 	uint64_t user, system, begin, ticks;
 	int r;
 
+	catch_interrupt();
 	cpu_time(&user, &system);
 	begin = clock_ns();
 	ticks = clock_ticks();

@@ -201,7 +201,9 @@ static int account(struct worker *w, unsigned int n)
 				 exo_nvme_status_text(status), status);
 			return w->result;
 		}
-		histogram_record(&w->latency, now - w->started[piece]);
+		/* The counters of two processors may be a little apart. */
+		histogram_record(&w->latency,
+				 now > w->started[piece] ? now - w->started[piece] : 0);
 		writes += w->writes_piece[piece];
 		w->slots[w->free++] = piece;
 	}
