@@ -227,9 +227,10 @@ struct exo_detail {
  * @out_frames_quarantined: 4 KiB frames, those of rings included, that a silent
  *	device may still write to
  * @out_controllers: NVMe functions bound to exo
- * @out_io_timeout_ms: how long a command may be in flight when its queue or
- *	its buffer is taken away, before the controller is considered failed
- * @out_admin_timeout_ms: the same for an admin command
+ * @out_io_timeout_ms: how long after its last submission a queue's commands may be
+ *	in flight when what they use is taken away, before the queue is deleted
+ * @out_admin_timeout_ms: how long an admin command may take before the controller
+ *	is considered failed
  * @out_caps: capabilities in this session
  *
  * Needs no capability.
