@@ -49,7 +49,7 @@ module:
 	@test -e $(KDIR)/Makefile || { echo "exo: no kernel headers in $(KDIR):" \
 		"install the package linux-headers-$$(uname -r), or name others with KDIR=" >&2; exit 1; }
 	@selftests/vm/mirror $(MODULE_DIR)
-	$(KBUILD) $(SPARSE) modules
+	+$(KBUILD) modules
 
 # What the virtual machine needs: everything, with the module for the guest's kernel.
 print-%:
