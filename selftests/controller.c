@@ -95,13 +95,13 @@ TEST_F(controller, a_child_takes_queues_from_its_parent_and_gives_them_back)
 	ASSERT_EQ(0, queue_create(self->t.fd, grandchild, 8, &queue));
 	EXPECT_EQ(1, queues_used(self->t.fd, grandchild));
 	EXPECT_EQ(-EDQUOT, queue_create(self->t.fd, grandchild, 8, &queue));
-	/* From the top: nothing comes back before the queue is dead. */
+	/* From the top: all comes back but the queue that lives. */
 	ASSERT_EQ(0, drop(self->t.fd, child));
 	ASSERT_EQ(0, drop(self->t.fd, grandchild));
-	EXPECT_EQ(2, queues_used(self->t.fd, self->t.controller));
+	EXPECT_EQ(1, queues_used(self->t.fd, self->t.controller));
 }
 
-TEST_F(controller, a_dead_childs_queues_come_back_with_its_last_queue)
+TEST_F(controller, a_dead_child_keeps_its_living_queues_until_they_are_dead)
 {
 	struct exo_queue_create queue;
 	__u32 child;
@@ -109,7 +109,7 @@ TEST_F(controller, a_dead_childs_queues_come_back_with_its_last_queue)
 	ASSERT_EQ(0, controller_create(self->t.fd, self->t.controller, EXO_RIGHT_QUEUE, 2, &child));
 	ASSERT_EQ(0, queue_create(self->t.fd, child, 8, &queue));
 	ASSERT_EQ(0, drop(self->t.fd, child));
-	EXPECT_EQ(2, queues_used(self->t.fd, self->t.controller));
+	EXPECT_EQ(1, queues_used(self->t.fd, self->t.controller));
 	ASSERT_EQ(0, drop(self->t.fd, queue.out_cap));
 	EXPECT_EQ(0, queues_used(self->t.fd, self->t.controller));
 }

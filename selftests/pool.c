@@ -69,15 +69,16 @@ TEST_F(pool, a_child_takes_its_budget_from_its_parent_and_gives_it_back)
 	EXPECT_EQ(0, used_of(self->t.fd, self->t.pool));
 }
 
-TEST_F(pool, a_dead_childs_budget_comes_back_when_its_last_frame_does)
+TEST_F(pool, a_dead_child_keeps_what_its_frames_take_until_they_are_free)
 {
 	struct exo_frames_alloc frames;
 	__u32 child;
 
 	ASSERT_EQ(0, pool_create(self->t.fd, self->t.pool, EXO_RIGHT_ALLOC, 100, &child));
 	ASSERT_EQ(0, frames_alloc(self->t.fd, child, EXO_ORDER_4K, 3, ANY_NODE, &frames));
-	ASSERT_EQ(0, drop(self->t.fd, child));
 	EXPECT_EQ(100, used_of(self->t.fd, self->t.pool));
+	ASSERT_EQ(0, drop(self->t.fd, child));
+	EXPECT_EQ(3, used_of(self->t.fd, self->t.pool));
 	ASSERT_EQ(0, drop(self->t.fd, frames.out_cap));
 	EXPECT_EQ(0, used_of(self->t.fd, self->t.pool));
 }
@@ -171,11 +172,11 @@ TEST_F(pool, pools_nest_and_collapse_from_the_bottom)
 					 &pools[n]));
 	}
 	ASSERT_EQ(0, frames_alloc(self->t.fd, pools[19], EXO_ORDER_4K, 81, ANY_NODE, &frames));
-	/* From the top: nothing comes back before the frames do. */
+	/* From the top: all comes back but what the frames take. */
 	for (n = 1; n < 20; n++) {
 		ASSERT_EQ(0, drop(self->t.fd, pools[n]));
 	}
-	EXPECT_EQ(99, used_of(self->t.fd, self->t.pool));
+	EXPECT_EQ(81, used_of(self->t.fd, self->t.pool));
 	ASSERT_EQ(0, drop(self->t.fd, frames.out_cap));
 	EXPECT_EQ(0, used_of(self->t.fd, self->t.pool));
 }

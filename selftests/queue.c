@@ -829,6 +829,8 @@ struct submitter {
 	__u64 buffer;
 	__u16 first;
 	__u32 accepted, errors;
+	int first_error;
+	struct exo_detail why;
 	bool *stop;
 };
 
@@ -838,10 +840,14 @@ static void *submit_blindly(void *arg)
 	__u32 accepted;
 
 	while (!__atomic_load_n(s->stop, __ATOMIC_RELAXED)) {
-		if (ring_submit(s->ring, &accepted))
-			s->errors++;
-		else
+		int ret = ring_submit(s->ring, &accepted);
+
+		if (!ret) {
 			s->accepted += accepted;
+		} else if (!s->errors++) {
+			s->first_error = ret;
+			s->why = last;
+		}
 	}
 	return NULL;
 }
@@ -882,7 +888,11 @@ TEST_F(data, several_threads_may_submit_the_same_ring_at_once)
 	for (i = 0; i < 3; i++) {
 		pthread_join(threads[i], NULL);
 		total += s[i].accepted;
-		EXPECT_EQ(0, s[i].errors);
+		EXPECT_EQ(0, s[i].errors)
+		{
+			TH_LOG("%s: reason %u, value %llu, limit %llu", strerror(-s[i].first_error),
+			       s[i].why.reason, s[i].why.value, s[i].why.limit);
+		}
 	}
 	/* Each was taken exactly once. */
 	EXPECT_EQ(sent, total);
