@@ -264,7 +264,7 @@ static int check_rights(struct exo *x, const struct exo_spec *spec, uint32_t hel
 		return 0;
 	detail.value = rights & ~held;
 	detail.limit = held;
-	return exo_fail(x, -EACCES, &detail, "cannot open exo:%s", spec->name);
+	return exo_fail(x, -EACCES, &detail, "cannot open \"exo:%s\"", spec->name);
 }
 
 static int open_named(struct exo *x, struct exo_spec *spec, unsigned int rights)
