@@ -392,13 +392,20 @@ static __u32 posted(const struct ring *ring)
 TEST_F(slow, a_command_id_in_flight_is_refused)
 {
 	struct ring *r = &self->busy.ring;
-	struct sqe sqe = sqe_io(OP_READ, 2, SLOW_NSID, EXTENT_FIRST, 0, self->busy.b.offset);
-	__u32 accepted;
+	__u32 i, accepted;
 
-	ring_push(r, &sqe);
+	/* The last of so many is in flight for long. */
+	for (i = 0; i < r->depth; i++) {
+		struct sqe sqe = sqe_io(OP_READ, (__u16)(i < r->depth - 1 ? i : i - 1), SLOW_NSID,
+					EXTENT_FIRST, 0, self->busy.b.offset);
+
+		ring_push(r, &sqe);
+	}
 	ASSERT_EQ(0, ring_submit(r, &accepted));
-	ring_push(r, &sqe);
-	EXPECT_REFUSED(EEXIST, EXO_REASON_CID_IN_FLIGHT, 0, 2, ring_submit(r, &accepted));
+	EXPECT_EQ(r->depth - 1, accepted);
+	EXPECT_EQ(EXO_REASON_CID_IN_FLIGHT, last.reason);
+	EXPECT_REFUSED(EEXIST, EXO_REASON_CID_IN_FLIGHT, 0, r->depth - 2,
+		       ring_submit(r, &accepted));
 }
 
 TEST_F(slow, a_full_queue_says_so_before_anything_completed)
