@@ -39,36 +39,33 @@ void exo_queue_scan(struct exo_queue *q)
 }
 
 /*
- * What the program has consumed, if it can be true: the claim first, then the look at
- * the ring, so that what another thread consumes meanwhile is not held against it.
+ * What the program says, then what the device says: in this order, for all that the
+ * program had seen when it wrote its indexes is then seen here too, and an honest
+ * thread is not refused for what another thread did meanwhile.
  */
-static int exo_submit_consume(struct exo_queue *q, struct exo_detail *detail)
+static int exo_submit_look(struct exo_queue *q, u32 *pending, struct exo_detail *detail)
 {
+	u32 tail = smp_load_acquire(&q->control->sq_tail);
 	u32 claimed = smp_load_acquire(&q->control->cq_head);
 
 	exo_queue_scan(q);
+	/* What it has consumed, if it can be true. */
 	if (unlikely(claimed - q->consumed > q->posted - q->consumed)) {
 		detail->reason = EXO_REASON_CQ_HEAD;
 		detail->value = claimed;
 		detail->limit = q->posted;
 		return -EINVAL;
 	}
+	/* How many the ring holds, if it can be true. */
+	*pending = tail - q->taken;
+	if (unlikely(*pending > q->mask + 1)) {
+		detail->reason = EXO_REASON_RING_INDEX;
+		detail->value = tail;
+		detail->limit = q->taken;
+		return -EINVAL;
+	}
 	q->consumed = claimed;
 	return 0;
-}
-
-/* How many the ring holds, if it can be true. */
-static int exo_submit_pending(struct exo_queue *q, u32 *pending, struct exo_detail *detail)
-{
-	u32 tail = smp_load_acquire(&q->control->sq_tail);
-
-	*pending = tail - q->taken;
-	if (likely(*pending <= q->mask + 1))
-		return 0;
-	detail->reason = EXO_REASON_RING_INDEX;
-	detail->value = tail;
-	detail->limit = q->taken;
-	return -EINVAL;
 }
 
 /* One command: copied once, to where the device will read it but does not yet; then checked there. */
@@ -102,9 +99,7 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 	u32 pending, done = 0, room;
 	int ret;
 
-	ret = exo_submit_consume(q, detail);
-	if (!ret)
-		ret = exo_submit_pending(q, &pending, detail);
+	ret = exo_submit_look(q, &pending, detail);
 	if (ret)
 		return ret;
 	room = q->depth - (q->taken - q->consumed);
