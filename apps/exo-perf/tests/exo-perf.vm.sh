@@ -25,7 +25,7 @@ checksum() {
 }
 
 test_small_programs() {
-	with :ro hello exo: && says 'checked queue, first word 0x'
+	with :ro hello exo: && says 'checked queue, first word 0'
 	ok $? "hello reads a block"
 	with :ro randread exo: 2000 && says '^[0-9]+ reads per second'
 	ok $? "randread reads"
