@@ -36,6 +36,14 @@ all: tools module
 -include selftests/Makefile.inc
 
 tools: $(LIBS) $(PROGS)
+
+# Said before the compiler says it less well.
+$(B)/libblkid:
+	@mkdir -p $(B)
+	@echo '#include <blkid/blkid.h>' | $(CC) -E - >$@ 2>/dev/null || \
+		{ echo "exo: blkid/blkid.h is missing: 'apt-get install libblkid-dev' (as root)" >&2; exit 1; }
+$(EXOCTL_OBJS): | $(B)/libblkid
+
 tests: $(TEST_PROGS)
 unit-tests: $(UNIT_TESTS)
 
@@ -76,6 +84,15 @@ install-module:
 	@test -e $(MODULE_DIR)/module/exo.ko || { echo "exo: exo.ko is not built for $(KREL): run make first" >&2; exit 1; }
 	install -D -m 644 $(MODULE_DIR)/module/exo.ko $(DESTDIR)/lib/modules/$(KREL)/updates/exo.ko
 	-test -n "$(DESTDIR)" || depmod $(KREL)
+
+# What an installation would write is what goes.
+uninstall:
+	@rm -rf $(B)/staging
+	@$(MAKE) -s install DESTDIR=$(abspath $(B)/staging)
+	cd $(B)/staging && find . ! -type d | while read -r f; do rm -f "$(DESTDIR)/$$f"; done
+	-rmdir $(DESTDIR)$(PREFIX)/include/libexo
+	-test -n "$(DESTDIR)" || { ldconfig; depmod $(KREL); }
+	@rm -rf $(B)/staging
 
 clean:
 	rm -rf $(B)
