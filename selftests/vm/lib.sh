@@ -28,6 +28,8 @@ die() {
 
 # work: a directory that is gone when the script ends, however it ends.
 make_work() {
+	# Those of scripts that were killed outright.
+	find "$1" -maxdepth 1 -name 'tmp.*' -mmin +600 -exec rm -rf {} +
 	work=$(mktemp -d "$1/tmp.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 130' INT
