@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
@@ -484,6 +485,25 @@ TEST(info_tells_version_and_features)
 }
 
 #ifdef __x86_64__
+static sigjmp_buf no_32_bit_env;
+
+static void no_32_bit(int signal)
+{
+	siglongjmp(no_32_bit_env, signal);
+}
+
+/* ioctl is number 54 of the 32-bit table. */
+static long ioctl_32_bit(int fd, unsigned int cmd, void *arg)
+{
+	long ret;
+
+	asm volatile("int $0x80"
+		     : "=a"(ret)
+		     : "a"(54L), "b"((long)fd), "c"((long)cmd), "d"(arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+
 TEST(a_32_bit_program_gets_the_same_answers)
 {
 	struct exo_info *arg = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
@@ -496,11 +516,10 @@ TEST(a_32_bit_program_gets_the_same_answers)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, info(fd, &native));
 	arg->size = sizeof(*arg);
-	/* ioctl is number 54 of the 32-bit table. */
-	asm volatile("int $0x80"
-		     : "=a"(ret)
-		     : "a"(54L), "b"((long)fd), "c"((long)EXO_INFO), "d"(arg)
-		     : "memory", "r8", "r9", "r10", "r11");
+	/* Without 32-bit programs the instruction itself is a fault. */
+	signal(SIGSEGV, no_32_bit);
+	ret = sigsetjmp(no_32_bit_env, 1) ? -ENOSYS : ioctl_32_bit(fd, EXO_INFO, arg);
+	signal(SIGSEGV, SIG_DFL);
 	if ((int)ret == -ENOSYS)
 		SKIP(return, "this kernel runs no 32-bit programs");
 	EXPECT_EQ(0, (int)ret);
@@ -625,6 +644,25 @@ TEST_F(answer, to_a_query_that_cannot_be_delivered_is_efault)
 	EXPECT_EQ(-EFAULT, call_read_only(page, t->grantor, EXO_CONTROLLER_QUERY, &controller,
 					  sizeof(controller)));
 	EXPECT_EQ(-EFAULT, call_read_only(page, t->grantor, EXO_NAMESPACE_QUERY, &ns, sizeof(ns)));
+}
+
+TEST_F(answer, to_a_submission_that_cannot_be_delivered_is_in_the_status_page)
+{
+	struct tenant *t = &self->t;
+	struct exo_queue_submit submit;
+	struct sqe sqe = { .dw = { OP_FLUSH, 1 } };
+	struct ring ring;
+	struct cqe cqe;
+
+	ASSERT_EQ(0, ring_create(t->fd, t->controller, 8, &ring));
+	ASSERT_EQ(0, queue_attach(t->fd, ring.cap, t->extent));
+	ring_push(&ring, &sqe);
+	submit = (struct exo_queue_submit){ .queue = ring.cap };
+	EXPECT_EQ(-EFAULT,
+		  call_read_only(self->page, t->fd, EXO_QUEUE_SUBMIT, &submit, sizeof(submit)));
+	EXPECT_EQ(1, ring.status->sq_head);
+	record("accepted 1\n");
+	EXPECT_EQ(0, ring_reap(&ring, &cqe, 5000));
 }
 
 TEST_F(answer, to_an_attach_that_cannot_be_delivered_leaves_nothing_attached)

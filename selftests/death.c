@@ -443,6 +443,79 @@ TEST_F(slow, dropping_frames_waits_and_frees_them_afterwards)
 	EXPECT_EQ(self->used + 4, frames_used(self->t.fd));
 }
 
+struct stubborn {
+	struct busy *busy;
+	bool stop;
+	unsigned int accepted;
+};
+
+/* Keeps the queue full, with new commands for old ones. */
+static void *submit_on_and_on(void *arg)
+{
+	struct stubborn *s = arg;
+	struct ring *r = &s->busy->ring;
+	struct cqe cqe;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		struct sqe sqe;
+		__u32 n;
+
+		if (ring_reap(r, &cqe, 100))
+			continue;
+		sqe = sqe_io(OP_READ, cqe.cid, SLOW_NSID, EXTENT_FIRST, 0, s->busy->b.offset);
+		ring_push(r, &sqe);
+		if (ring_submit(r, &n))
+			ring_rewind(r);
+		else
+			s->accepted += n;
+	}
+	return NULL;
+}
+
+TEST_F(slow, a_program_that_keeps_submitting_does_not_hold_up_a_detach)
+{
+	struct stubborn s = { .busy = &self->busy };
+	__u64 start, limit = self->per_command_ms * self->busy.ring.depth * 4 + 3000;
+	pthread_t thread;
+	__u32 same;
+
+	/* The same blocks twice: when one goes, the commands go on under the other. */
+	ASSERT_EQ(0, derive(self->busy.fd, self->busy.extent, EXO_RIGHT_READ, EXO_SESSION_SELF, 0,
+			    0, &same));
+	ASSERT_EQ(0, queue_attach(self->busy.fd, self->busy.ring.cap, same));
+	ASSERT_EQ(0, busy_fill(&self->busy, OP_READ));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submit_on_and_on, &s));
+	usleep(100000);
+	start = now_ms();
+	EXPECT_EQ(0, queue_detach(self->busy.fd, self->busy.ring.cap, self->busy.extent));
+	EXPECT_GT(limit, now_ms() - start);
+	usleep((__u32)self->per_command_ms * 3000);
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, s.accepted);
+	EXPECT_EQ(EXO_QUEUE_LIVE, self->busy.ring.status->state);
+}
+
+TEST_F(slow, of_two_that_detach_the_same_buffer_one_does)
+{
+	int status, mine;
+	pid_t pid;
+
+	ASSERT_EQ(0, busy_fill(&self->busy, OP_READ));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-dma_detach(self->busy.fd, self->busy.controller, self->busy.b.cap));
+	mine = -dma_detach(self->busy.fd, self->busy.controller, self->busy.b.cap);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	EXPECT_TRUE(mine == 0 || mine == ENOENT);
+	EXPECT_TRUE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == ENOENT);
+	EXPECT_NE(mine, WEXITSTATUS(status));
+	/* Whoever was told "not attached" was told so when it was true. */
+	EXPECT_EQ(self->busy.ring.depth, posted(&self->busy.ring));
+}
+
 TEST_F(slow, waiting_holds_up_no_other_queue)
 {
 	int status;

@@ -281,6 +281,30 @@ TEST_F_TIMEOUT(injection, fails_an_attachment_of_an_extent_and_changes_nothing, 
 	EXPECT_EQ(0, ret);
 }
 
+TEST_F_TIMEOUT(injection, fails_a_question_to_the_device_and_the_next_succeeds, 60)
+{
+	struct exo_namespace_query ns;
+	int n, ret = 0, failed = 0;
+
+	for (n = 1; n < 200; n++) {
+		bool hit;
+
+		inject(n);
+		ret = namespace_query(self->t.grantor, self->t.root_controller, EXO_NAMESPACE_NEXT,
+				      0, &ns);
+		hit = injected();
+		if (ret) {
+			EXPECT_TRUE(ret == -ENOMEM || ret == -EFAULT);
+			failed += ret == -ENOMEM;
+		}
+		if (!hit)
+			break;
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(1, ns.out_nsid);
+	EXPECT_LT(0, failed);
+}
+
 TEST_F_TIMEOUT(injection, fails_open_map_and_touch_and_leaks_nothing, 60)
 {
 	struct tenant *t = &self->t;

@@ -276,6 +276,78 @@ TEST_F(map, advice_and_other_system_calls_do_it_no_harm)
 	EXPECT_TRUE(intact(&self->b));
 }
 
+static void read_whole(const char *path)
+{
+	char text[4096];
+	int fd = open(path, O_RDONLY);
+
+	while (fd >= 0 && read(fd, text, sizeof(text)) > 0)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
+TEST_F(map, what_proc_tells_about_it_does_it_no_harm)
+{
+	static const char *const files[] = { "/proc/self/maps", "/proc/self/smaps",
+					     "/proc/self/smaps_rollup", "/proc/self/numa_maps" };
+	static const char *const clear[] = { "1", "2", "3", "4", "5" };
+	__u64 entries[512];
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		read_whole(files[i]);
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	if (fd >= 0) {
+		size_t from, n = self->b.size / PAGE;
+
+		for (from = 0; from < n; from += 512)
+			if (pread(fd, entries, sizeof(entries),
+				  (off_t)(((uintptr_t)self->b.at / PAGE + from) * 8)) < 8)
+				break;
+		close(fd);
+	}
+	for (i = 0; i < ARRAY_SIZE(clear); i++) {
+		write_file("/proc/self/clear_refs", clear[i]);
+		EXPECT_TRUE(intact(&self->b));
+		EXPECT_EQ(0, touch_write(self->b.at));
+	}
+}
+
+TEST_F(map, each_refusal_has_its_errno)
+{
+	const off_t at = (off_t)self->b.mmap_offset;
+	const int fd = self->t.fd;
+	struct exo_cap_query q;
+	__u32 part;
+
+#define REFUSED(err, expr)                   \
+	do {                                 \
+		errno = 0;                   \
+		EXPECT_EQ(MAP_FAILED, expr); \
+		EXPECT_EQ(err, errno);       \
+	} while (0)
+	REFUSED(EINVAL, mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, at));
+	REFUSED(EACCES, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, at));
+	REFUSED(ERANGE, mmap(NULL, self->b.size + PAGE, RW, MAP_SHARED, fd, at));
+	ASSERT_EQ(0, derive(fd, self->b.cap, EXO_RIGHT_READ, EXO_SESSION_SELF, 1, 1, &part));
+	ASSERT_EQ(0, query(fd, part, &q));
+	REFUSED(ERANGE, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, (off_t)q.out_mmap_offset));
+	REFUSED(EACCES,
+		mmap(NULL, PAGE, RW, MAP_SHARED, fd, (off_t)(q.out_mmap_offset + self->unit)));
+	ASSERT_EQ(0, drop(fd, part));
+	REFUSED(ENOENT, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, (off_t)q.out_mmap_offset));
+	EXPECT_EQ(-1, mprotect(self->b.at, self->b.size, PROT_READ));
+	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(-1, munmap(self->b.at, PAGE));
+	EXPECT_EQ(EINVAL, errno);
+	REFUSED(EINVAL, mremap(self->b.at, self->b.size, self->b.size,
+			       MREMAP_MAYMOVE | MREMAP_FIXED, (char *)self->b.at + (1ul << 30)));
+#undef REFUSED
+	EXPECT_TRUE(intact(&self->b));
+}
+
 TEST_F(map, remap_file_pages_reaches_nothing_else)
 {
 	struct exo_frames_alloc arg;
