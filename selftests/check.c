@@ -807,7 +807,7 @@ static void rewrite_attack(struct __test_metadata *_metadata, FIXTURE_DATA(check
 	}
 }
 
-TEST_F_TIMEOUT(check, a_command_rewritten_during_the_call_never_passes_unchecked, 60)
+TEST_F_TIMEOUT(check, a_command_rewritten_during_the_call_never_passes_unchecked, 120)
 {
 	const __u32 block = (__u32)FIRST;
 	const __u32 offset = (__u32)self->b.offset;
@@ -995,7 +995,7 @@ static struct sqe noise(FIXTURE_DATA(check) * self)
 	return sqe;
 }
 
-TEST_F_TIMEOUT(check, of_random_commands_exactly_the_legal_ones_pass, 60)
+TEST_F_TIMEOUT(check, of_random_commands_exactly_the_legal_ones_pass, 120)
 {
 	unsigned int accepted_n = 0, refused_n = 0;
 	__u64 end = now_ms() + 3000;

@@ -768,7 +768,7 @@ static void *make_and_break(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(unbind, at_any_moment_of_other_calls_finishes, 60)
+TEST_F_TIMEOUT(unbind, at_any_moment_of_other_calls_finishes, 120)
 {
 	struct chaos c = { .t = &self->t };
 	pthread_t threads[3];
@@ -847,7 +847,7 @@ static int open_disk(const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 60)
+TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 120)
 {
 	const size_t size = 64 * 1024;
 	const off_t at = (off_t)(EXTENT_FIRST + 256) * self->t.block;

@@ -331,7 +331,7 @@ FIXTURE_TEARDOWN(space)
 	tenant_destroy(&self->t);
 }
 
-TEST_F_TIMEOUT(space, has_an_end, 60)
+TEST_F_TIMEOUT(space, has_an_end, 120)
 {
 	const __u32 units = TENANT_FRAMES >> EXO_ORDER_2M;
 	struct exo_frames_alloc frames;

@@ -231,7 +231,7 @@ TEST_F_TIMEOUT(injection, fails_whatever_makes_a_capability_and_changes_nothing,
 		sweep(_metadata, self, &makers[i]);
 }
 
-TEST_F_TIMEOUT(injection, fails_an_attachment_of_frames_and_changes_nothing, 60)
+TEST_F_TIMEOUT(injection, fails_an_attachment_of_frames_and_changes_nothing, 120)
 {
 	struct tenant *t = &self->t;
 	int n, ret;
@@ -255,7 +255,7 @@ TEST_F_TIMEOUT(injection, fails_an_attachment_of_frames_and_changes_nothing, 60)
 	EXPECT_EQ(0, ret);
 }
 
-TEST_F_TIMEOUT(injection, fails_an_attachment_of_an_extent_and_changes_nothing, 60)
+TEST_F_TIMEOUT(injection, fails_an_attachment_of_an_extent_and_changes_nothing, 120)
 {
 	struct tenant *t = &self->t;
 	struct exo_queue_query q;
@@ -281,7 +281,7 @@ TEST_F_TIMEOUT(injection, fails_an_attachment_of_an_extent_and_changes_nothing, 
 	EXPECT_EQ(0, ret);
 }
 
-TEST_F_TIMEOUT(injection, fails_a_question_to_the_device_and_the_next_succeeds, 60)
+TEST_F_TIMEOUT(injection, fails_a_question_to_the_device_and_the_next_succeeds, 120)
 {
 	struct exo_namespace_query ns;
 	int n, ret = 0, failed = 0;
@@ -305,7 +305,7 @@ TEST_F_TIMEOUT(injection, fails_a_question_to_the_device_and_the_next_succeeds, 
 	EXPECT_LT(0, failed);
 }
 
-TEST_F_TIMEOUT(injection, fails_open_map_and_touch_and_leaks_nothing, 60)
+TEST_F_TIMEOUT(injection, fails_open_map_and_touch_and_leaks_nothing, 120)
 {
 	struct tenant *t = &self->t;
 	int n, fd;
@@ -344,7 +344,7 @@ TEST_F_TIMEOUT(injection, fails_open_map_and_touch_and_leaks_nothing, 60)
 	EXPECT_GT(200, n);
 }
 
-TEST_F_TIMEOUT(injection, does_not_stop_a_drop, 60)
+TEST_F_TIMEOUT(injection, does_not_stop_a_drop, 120)
 {
 	struct tenant *t = &self->t;
 	struct exo_cap_query q;
@@ -500,7 +500,7 @@ static void the_controller_has_failed(struct __test_metadata *_metadata,
 	EXPECT_TRUE(ret == 0 || ret == -ENOENT || ret == -ESTALE || ret == -ENODEV);
 }
 
-TEST_F_TIMEOUT(device, fails_for_good_when_an_admin_command_has_no_answer, 60)
+TEST_F_TIMEOUT(device, fails_for_good_when_an_admin_command_has_no_answer, 120)
 {
 	struct exo_queue_create queue;
 	__u64 start = now_ms();
@@ -518,7 +518,7 @@ TEST_F_TIMEOUT(device, fails_for_good_when_an_admin_command_has_no_answer, 60)
 	EXPECT_EQ(self->used, frames_used_soon(self->t.grantor, self->used));
 }
 
-TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 60)
+TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 120)
 {
 	__u32 cap;
 
@@ -532,7 +532,7 @@ TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 60)
 	ASSERT_EQ(0, cripple(self->config, variant->without, false));
 }
 
-TEST_F_TIMEOUT(device, that_does_not_list_its_namespaces_fails, 60)
+TEST_F_TIMEOUT(device, that_does_not_list_its_namespaces_fails, 120)
 {
 	struct exo_namespace_query ns;
 
@@ -545,7 +545,7 @@ TEST_F_TIMEOUT(device, that_does_not_list_its_namespaces_fails, 60)
 	ASSERT_EQ(0, cripple(self->config, variant->without, false));
 }
 
-TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 60)
+TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 120)
 {
 	struct sqe sqe = sqe_io(OP_READ, 0, 1, EXTENT_FIRST, 7, self->b.offset);
 	__u64 start;
@@ -570,7 +570,7 @@ TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 60)
 	ASSERT_EQ(0, cripple(self->config, variant->without, false));
 }
 
-TEST_F_TIMEOUT(device, that_fails_can_be_unbound, 60)
+TEST_F_TIMEOUT(device, that_fails_can_be_unbound, 120)
 {
 	__u64 start;
 

@@ -30,6 +30,10 @@
 
 #include <linux/exo.h>
 
+/* Seconds for one test: a kernel with every check on, emulated, is a hundred times slower. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 120
+
 #define PAGE 4096ul
 #define HUGE_PAGE (2ul << 20)
 #define ANY_NODE EXO_NODE_ANY

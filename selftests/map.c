@@ -525,10 +525,11 @@ TEST_F(map, random_offsets_and_flags_reach_nothing)
 				     MAP_SHARED | MAP_GROWSDOWN,
 				     MAP_PRIVATE | MAP_POPULATE,
 				     MAP_SHARED | MAP_NONBLOCK };
+	__u64 end = now_ms() + 8000;
 	int i, prot, hits = 0;
 
 	/* Offsets near every number that means something, and far from all. */
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 20000 && now_ms() < end; i++) {
 		__u64 off = (__u64)random_u32() << 32 | random_u32();
 		size_t size = PAGE << (random_u32() % 12);
 		char *at;
@@ -686,10 +687,11 @@ TEST_F(map, the_kernel_cannot_pin_it)
 		char text[8];
 		struct iovec local = { text, 8 }, remote = { self->b.at, 8 };
 
+		/* ENOSYS: a kernel without these calls. */
 		EXPECT_EQ(-1, process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
-		EXPECT_EQ(EFAULT, errno);
+		EXPECT_TRUE(errno == EFAULT || errno == ENOSYS);
 		EXPECT_EQ(-1, process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
-		EXPECT_EQ(EFAULT, errno);
+		EXPECT_TRUE(errno == EFAULT || errno == ENOSYS);
 	}
 	EXPECT_TRUE(intact(&self->b));
 }
@@ -845,6 +847,7 @@ TEST_F(map, mapping_races_with_dropping)
 {
 	struct mapper m = { .t = &self->t, .size = self->b.size, .offset = self->b.mmap_offset };
 	pthread_t threads[2];
+	__u64 end = now_ms() + 8000;
 	unsigned int i;
 	int round;
 
@@ -852,7 +855,7 @@ TEST_F(map, mapping_races_with_dropping)
 	for (i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, map_and_unmap, &m));
 	}
-	for (round = 0; round < 150; round++) {
+	for (round = 0; round < 150 && now_ms() < end; round++) {
 		struct exo_frames_alloc arg;
 
 		ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, variant->order, variant->count,

@@ -200,7 +200,7 @@ static void nothing_leaked(struct __test_metadata *_metadata, FIXTURE_DATA(race)
 	EXPECT_EQ(EXO_CONTROLLER_LIVE, q.out_state);
 }
 
-TEST_F_TIMEOUT(race, of_threads_on_two_sessions_ends_well, 60)
+TEST_F_TIMEOUT(race, of_threads_on_two_sessions_ends_well, 120)
 {
 	struct attacker a[4];
 	pthread_t threads[4];
@@ -220,7 +220,7 @@ TEST_F_TIMEOUT(race, of_threads_on_two_sessions_ends_well, 60)
 	nothing_leaked(_metadata, self);
 }
 
-TEST_F_TIMEOUT(race, of_processes_that_are_killed_ends_well, 60)
+TEST_F_TIMEOUT(race, of_processes_that_are_killed_ends_well, 120)
 {
 	int round, status;
 	unsigned int i;
