@@ -32,8 +32,8 @@ INSTALL_TARGETS :=
 
 all: tools module
 
--include libexo/Makefile.inc daemon/Makefile.inc apps/Makefile.inc bench/Makefile.inc
--include selftests/Makefile.inc
+# The module's own tests run first.
+-include selftests/Makefile.inc libexo/Makefile.inc daemon/Makefile.inc apps/Makefile.inc bench/Makefile.inc
 
 tools: $(LIBS) $(PROGS)
 
