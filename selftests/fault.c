@@ -223,7 +223,7 @@ static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * s
 	EXPECT_LT(0, failed);
 }
 
-TEST_F_TIMEOUT(injection, fails_whatever_makes_a_capability_and_changes_nothing, 120)
+TEST_F_TIMEOUT(injection, fails_whatever_makes_a_capability_and_changes_nothing, 300)
 {
 	unsigned int i;
 
