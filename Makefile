@@ -5,12 +5,15 @@
 
 B ?= build
 PREFIX ?= /usr/local
+DISK ?=
 DESTDIR ?=
 WERROR ?= 0
-CC ?= gcc
 
 # The running kernel's headers; those of another are KDIR=/lib/modules/VERSION/build.
 KDIR ?= /lib/modules/$(shell uname -r)/build
+
+# Without a shell between, a signal to make reaches them.
+export B DISK
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/exo
 KSELFTEST_DIR ?= $(CACHE)/source-6.12/tools/testing/selftests
@@ -67,16 +70,16 @@ guest: tools tests
 	$(MAKE) module KDIR="$$(selftests/vm/kernel)/build"
 
 check:
-	+B=$(B) selftests/vm/check
+	selftests/vm/check
 
 check-debug:
-	+B=$(B) selftests/vm/check --debug
+	selftests/vm/check --debug
 
 demo:
-	+B=$(B) DISK=$(DISK) selftests/vm/demo
+	selftests/vm/demo
 
 shell:
-	+B=$(B) selftests/vm/shell
+	selftests/vm/shell
 
 install: $(INSTALL_TARGETS) install-module
 
