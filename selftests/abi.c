@@ -192,8 +192,9 @@ TEST_F(command, a_reserved_field_must_be_zero)
 	__u32 at = self->command->reserved;
 	int bit;
 
+	/* Not every command has one. */
 	if (!at)
-		SKIP(return, "this command has no reserved field");
+		return;
 	for (bit = 0; bit < 32; bit++) {
 		memset(self->arg, 0, sizeof(self->arg));
 		*arg_size(self->arg) = self->command->size;
@@ -266,8 +267,9 @@ TEST_F(command, a_failed_call_leaves_its_argument_as_it_was)
 {
 	__u64 copy[128];
 
+	/* EXO_INFO cannot fail. */
 	if (!self->base)
-		SKIP(return, "this command cannot fail");
+		return;
 	memset(self->arg, 0, sizeof(self->arg));
 	*arg_size(self->arg) = self->command->size;
 	*arg_detail(self->arg) = (uintptr_t)&last;
