@@ -42,13 +42,8 @@ void exo_admin_exit(struct exo_nvme *nvme)
 {
 	struct exo_admin *admin = &nvme->admin;
 
-	exo_dma_buf_unmap(&nvme->dma, &admin->sq);
-	exo_dma_buf_unmap(&nvme->dma, &admin->cq);
-	/* Untranslated and not quiet: the device may still write its completion queue. */
-	if (exo_nvme_is_quiet(nvme) || nvme->dma.domain) {
-		exo_dma_buf_free(&admin->sq);
-		exo_dma_buf_free(&admin->cq);
-	}
+	exo_nvme_buf_free(nvme, &admin->sq);
+	exo_nvme_buf_free(nvme, &admin->cq);
 	mutex_destroy(&admin->lock);
 }
 

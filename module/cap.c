@@ -27,6 +27,7 @@ static void exo_cap_init(struct exo_cap *cap, struct exo_cap *parent)
 	INIT_LIST_HEAD(&cap->sibling);
 	INIT_LIST_HEAD(&cap->bindings);
 	mutex_init(&cap->lock);
+	mutex_init(&cap->view_lock);
 	cap->parent = parent;
 	cap->depth = parent ? parent->depth + 1 : 0;
 }
@@ -52,6 +53,7 @@ static void exo_cap_release(struct kref *ref)
 	if (cap->object)
 		exo_object_put(cap->object);
 	mutex_destroy(&cap->lock);
+	mutex_destroy(&cap->view_lock);
 	kfree_rcu(cap, rcu);
 }
 
@@ -166,6 +168,7 @@ out_unreserve:
 	xa_release(&session->caps, cap->id);
 out_free:
 	mutex_destroy(&cap->lock);
+	mutex_destroy(&cap->view_lock);
 	kfree(cap);
 	return ERR_PTR(ret);
 }
@@ -249,25 +252,40 @@ out:
 	exo_cap_put(cap);
 }
 
+static void exo_cap_end_view(struct exo_cap *cap)
+{
+	struct exo_view *view;
+
+	scoped_guard(mutex, &cap->view_lock) {
+		view = cap->view;
+		cap->view = NULL;
+		cap->view_dead = true;
+	}
+	if (view)
+		exo_view_end(view);
+}
+
 static void exo_cap_end_bindings(struct exo_cap *cap)
 {
 	struct exo_binding *binding, *next;
 
 	guard(mutex)(&cap->lock);
 	cap->dead = true;
-	if (cap->view)
-		exo_view_end(cap->view);
-	cap->view = NULL;
 	list_for_each_entry_safe(binding, next, &cap->bindings, on_cap)
 		exo_binding_sever(binding);
 }
 
+/*
+ * The object first: whether its mappings stay depends on whether it died. Frames are
+ * not freed by that: mappings and attachments hold references.
+ */
 void exo_cap_end(struct exo_cap *cap)
 {
 	scoped_guard(spinlock, &exo_tree_lock)
 		cap->held = false;
-	exo_cap_end_bindings(cap);
 	exo_object_unname(cap->object);
+	exo_cap_end_view(cap);
+	exo_cap_end_bindings(cap);
 	exo_tree_prune(cap);
 	exo_cap_put(cap); /* the session's */
 }

@@ -3,8 +3,8 @@
  * Capabilities and the tree they are derived in.
  *
  * A node is alive while a session holds it. When it is dropped its children stay
- * where they are: a node with children remains in the tree as a *ghost*, without
- * session, object or range, until the last of them is gone. So drop is O(1), and
+ * where they are: a node with children remains in the tree as a *ghost*, which nobody
+ * holds and which keeps no object alive, until the last of them is gone. So drop is O(1), and
  * whoever holds a node above still reaches everything below. Roots are ghosts
  * from birth.
  */
@@ -37,10 +37,13 @@ struct exo_view;
  * @sibling: in @parent's @children, under exo_tree_lock
  * @depth: derivations below the root
  * @held: a session holds it; under exo_tree_lock
- * @lock: bindings; taken before any lock of a space, a controller or a queue
+ * @lock: bindings; held while they end, so for long; taken before any lock of a space,
+ *	a controller or a queue, never under mmap_lock
  * @bindings: secure bindings made with it, under @lock
- * @view: its mapping, once there is one, under @lock
  * @dead: no more bindings; set under @lock
+ * @view_lock: guards @view and @view_dead; short; taken under mmap_lock
+ * @view: its mapping, once there is one
+ * @view_dead: no more mappings
  * @rcu: look-ups run under RCU
  */
 struct exo_cap {
@@ -60,8 +63,11 @@ struct exo_cap {
 
 	struct mutex lock;
 	struct list_head bindings;
-	struct exo_view *view;
 	bool dead;
+
+	struct mutex view_lock;
+	struct exo_view *view;
+	bool view_dead;
 
 	struct rcu_head rcu;
 };

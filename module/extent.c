@@ -73,8 +73,7 @@ static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *n
 		ret = exo_namespace_parse(ns, buf.va);
 	else if (ret == -EIO)
 		ret = -ENOENT;
-	exo_dma_buf_unmap(&nvme->dma, &buf);
-	exo_dma_buf_free(&buf);
+	exo_nvme_buf_free(nvme, &buf);
 	return ret;
 }
 
@@ -176,8 +175,7 @@ static int exo_namespace_next(struct exo_nvme *nvme, u32 nsid, u32 *next)
 	ret = exo_admin_identify(nvme, nsid, NVME_ID_CNS_NS_ACTIVE_LIST, &buf);
 	if (!ret)
 		*next = le32_to_cpu(*(__le32 *)buf.va);
-	exo_dma_buf_unmap(&nvme->dma, &buf);
-	exo_dma_buf_free(&buf);
+	exo_nvme_buf_free(nvme, &buf);
 	return ret;
 }
 

@@ -197,6 +197,7 @@ static int exo_nvme_read_capabilities(struct exo_nvme *nvme)
 	}
 	/* A ring of 2^n entries holds 2^n - 1 commands. */
 	nvme->depth_max = rounddown_pow_of_two(NVME_CAP_MQES(nvme->cap) + 1) - 1;
+	nvme->depth_max = min(nvme->depth_max, EXO_NVME_DEPTH_MAX);
 	return 0;
 }
 
@@ -238,8 +239,7 @@ static int exo_nvme_identify(struct exo_nvme *nvme)
 	ret = exo_admin_identify(nvme, 0, NVME_ID_CNS_CTRL, &buf);
 	if (!ret)
 		exo_nvme_learn(nvme, buf.va);
-	exo_dma_buf_unmap(&nvme->dma, &buf);
-	exo_dma_buf_free(&buf);
+	exo_nvme_buf_free(nvme, &buf);
 	return ret;
 }
 
@@ -265,9 +265,9 @@ int exo_nvme_start(struct exo_nvme *nvme)
 
 /* ---- failure ---- */
 
-void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
+static void exo_nvme_fail_locked(struct exo_nvme *nvme, const char *why)
 {
-	guard(mutex)(&nvme->fail_lock);
+	lockdep_assert_held(&nvme->fail_lock);
 	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
 		return;
 	set_bit(EXO_NVME_FAILED, &nvme->state);
@@ -276,22 +276,50 @@ void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
 	exo_nvme_disable(nvme);
 }
 
+void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
+{
+	guard(mutex)(&nvme->fail_lock);
+	exo_nvme_fail_locked(nvme, why);
+}
+
+/* The lock keeps the registers mapped, and waits for a failure under way to end. */
 bool exo_nvme_check(struct exo_nvme *nvme)
 {
 	u32 csts;
 
-	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme)) {
-		csts = readl(nvme->regs + NVME_REG_CSTS);
-		if (csts == ~0u)
-			exo_nvme_fail(nvme, "it is gone");
-		else if (csts & NVME_CSTS_CFS)
-			exo_nvme_fail(nvme, "fatal status");
-	}
-	if (exo_nvme_usable(nvme))
-		return true;
-	/* Whoever fails it holds this until it is as quiet as it will be. */
 	guard(mutex)(&nvme->fail_lock);
-	return !test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme);
+	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) || !nvme->regs)
+		return false;
+	csts = readl(nvme->regs + NVME_REG_CSTS);
+	if (csts == ~0u)
+		exo_nvme_fail_locked(nvme, "it is gone");
+	else if (csts & NVME_CSTS_CFS)
+		exo_nvme_fail_locked(nvme, "fatal status");
+	return !test_bit(EXO_NVME_FAILED, &nvme->state);
+}
+
+bool exo_nvme_may_write(struct exo_nvme *nvme)
+{
+	guard(mutex)(&nvme->fail_lock);
+	return test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme) &&
+	       !nvme->dma.domain;
+}
+
+/* Its memory may be lost, its neighbours' is not. */
+void exo_nvme_buf_free(struct exo_nvme *nvme, struct exo_dma_buf *buf)
+{
+	exo_dma_buf_unmap(&nvme->dma, buf);
+	if (!exo_nvme_may_write(nvme))
+		exo_dma_buf_free(buf);
+}
+
+void exo_nvme_unmap_regs(struct exo_nvme *nvme)
+{
+	void __iomem *regs = nvme->regs;
+
+	scoped_guard(mutex, &nvme->fail_lock)
+		nvme->regs = NULL;
+	iounmap(regs);
 }
 
 void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)

@@ -26,6 +26,7 @@ struct pci_dev;
 
 #define EXO_NVME_PAGE 4096u /* CC.MPS = 0 */
 #define EXO_NVME_QUEUES_MAX 255u
+#define EXO_NVME_DEPTH_MAX 16383u /* its rings are contiguous */
 
 /* enum: bits of exo_nvme.state */
 #define EXO_NVME_DYING 0  /* unbind or shutdown has begun: nothing new */
@@ -61,7 +62,8 @@ struct pci_dev;
  * @list_lock: guards @live_queues and @attachments; a leaf
  * @live_queues: exo_queue.on_nvme
  * @attachments: exo_attachment.on_nvme
- * @fail_lock: makes later callers of exo_nvme_fail() wait for the first
+ * @fail_lock: makes later callers of exo_nvme_fail() wait for the first; keeps @regs
+ *	for exo_nvme_check()
  */
 struct exo_nvme {
 	struct kref ref;
@@ -122,6 +124,15 @@ void exo_nvme_fail(struct exo_nvme *nvme, const char *why);
 
 /* Does it still process commands? Notices fatal status and removal, and waits for a failure to end. */
 bool exo_nvme_check(struct exo_nvme *nvme);
+
+/* It failed, was not silenced, and nothing stands between it and memory. */
+bool exo_nvme_may_write(struct exo_nvme *nvme);
+
+/* Unmaps kernel memory, and frees it unless the device may still write to it. */
+void exo_nvme_buf_free(struct exo_nvme *nvme, struct exo_dma_buf *buf);
+
+/* The last of unbind: whoever looks later finds no registers. */
+void exo_nvme_unmap_regs(struct exo_nvme *nvme);
 
 /* A silent device may still write to what @obj holds: keep it for ever. */
 void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames);

@@ -35,7 +35,7 @@ struct vm_area_struct;
  *	relative to the object. NULL: it cannot be mapped
  * @map_pfn: the frame at a page offset; *order may be set to EXO_ORDER_2M
  *	if it begins, aligned, a contiguous run of that order
- * @map_outlives: mappings stay, readable, when the capability ends
+ * @map_outlives: mappings stay when the capability ends because the object died
  */
 struct exo_object_ops {
 	u32 type;

@@ -174,7 +174,7 @@ static void exo_pci_remove(struct pci_dev *pdev)
 	exo_pci_disable_irq(nvme);
 	exo_admin_exit(nvme);
 	exo_dma_exit(&nvme->dma);
-	iounmap(nvme->regs);
+	exo_nvme_unmap_regs(nvme);
 	pci_release_region(pdev, 0);
 	pci_disable_device(pdev);
 	exo_nvme_put(nvme);

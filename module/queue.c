@@ -102,7 +102,8 @@ void exo_quiesce_wait(struct exo_queue *q, const struct exo_quiesce *quiesce)
 		usleep_range(pause, 2 * pause);
 		pause = min(2 * pause, 1000ul);
 	}
-	pci_warn(q->nvme->pdev, "queue %u: a command did not end in time: deleted\n", q->qid);
+	dev_warn_ratelimited(&q->nvme->pdev->dev,
+			     "queue %u: a command did not end in time: deleted\n", q->qid);
 	scoped_guard(mutex, &q->lock)
 		exo_queue_mark_dead(q);
 	exo_queue_delete(q);
@@ -150,8 +151,7 @@ static void exo_queue_unmap(struct exo_queue *q)
 {
 	struct exo_nvme *nvme = q->nvme;
 
-	if (test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_is_quiet(nvme) &&
-	    !nvme->dma.domain && q->made_cq)
+	if (q->made_cq && exo_nvme_may_write(nvme))
 		exo_nvme_quarantine(nvme, &q->object, exo_queue_frames(q));
 	exo_dma_buf_unmap(&nvme->dma, &q->sq);
 	exo_dma_buf_unmap(&nvme->dma, &q->cq);
@@ -423,12 +423,13 @@ static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
 
 	if (ret)
 		return ret;
+	/* Its lock may be held for a wait: not under @busy, which unbind waits for. */
+	exo_space_add_queue(q->space, q);
 	guard(rwsem_read)(&nvme->busy);
 	if (!exo_nvme_usable(nvme))
 		return -ENODEV;
 	scoped_guard(spinlock, &nvme->list_lock)
 		list_add(&q->on_nvme, &nvme->live_queues);
-	exo_space_add_queue(q->space, q);
 	ret = exo_queue_alloc_lists(q);
 	if (!ret)
 		ret = exo_queue_alloc_rings(q);

@@ -208,17 +208,17 @@ static bool exo_attachment_drain(struct exo_attachment *att)
 		exo_quiesce_begin(queue, &queue->space_quiesce);
 	list_for_each_entry(queue, &space->queues, on_space)
 		exo_quiesce_wait(queue, &queue->space_quiesce);
-	return !test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) ||
-	       nvme->dma.domain;
+	return !exo_nvme_may_write(nvme);
 }
 
 static void exo_attachment_unmap(struct exo_attachment *att)
 {
 	struct exo_nvme *nvme = att->space->nvme;
 
-	scoped_guard(spinlock, &nvme->list_lock)
-		list_del_init(&att->on_nvme);
 	exo_dma_unmap(&nvme->dma, &att->map);
+	/* Last: unbind of the function waits until the list is empty. */
+	guard(spinlock)(&nvme->list_lock);
+	list_del_init(&att->on_nvme);
 }
 
 static void exo_attachment_sever(struct exo_binding *binding)

@@ -33,10 +33,12 @@
  * @lock: read: an entry is being inserted; write: the view ends
  * @object: what is mapped; a reference; NULL: the view has ended
  * @file: its address_space holds the VMAs; the view is the file's
- * @outlives: stays when the capability ends
+ * @insert: one insertion at a time, so that 4 KiB and 2 MiB entries do not meet
+ * @outlives: stays when the capability ends because its object died
  */
 struct exo_view {
 	struct rw_semaphore lock;
+	struct mutex insert;
 	struct exo_object *object;
 	struct file *file;
 	bool outlives;
@@ -67,6 +69,10 @@ static vm_fault_t exo_view_fault(struct vm_fault *vmf)
 	guard(rwsem_read)(&view->lock);
 	if (!exo_view_pfn(view, page, &pfn, &order))
 		return VM_FAULT_SIGBUS;
+	guard(mutex)(&view->insert);
+	/* Another thread's 2 MiB entry came first. */
+	if (pmd_trans_huge(pmdp_get(vmf->pmd)))
+		return VM_FAULT_NOPAGE;
 	ret = vmf_insert_pfn_prot(vma, addr, pfn, prot);
 	end = min(end, vma->vm_end);
 	while (ret == VM_FAULT_NOPAGE && (addr += PAGE_SIZE) < end) {
@@ -94,6 +100,10 @@ static vm_fault_t exo_view_huge_fault(struct vm_fault *vmf, unsigned int fault_o
 	if (!exo_view_pfn(view, page, &pfn, &order))
 		return view->object ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
 	if (order != EXO_ORDER_2M)
+		return VM_FAULT_FALLBACK;
+	guard(mutex)(&view->insert);
+	/* Another thread's 4 KiB entries came first. */
+	if (!pmd_none(pmdp_get(vmf->pmd)) && !pmd_trans_huge(pmdp_get(vmf->pmd)))
 		return VM_FAULT_FALLBACK;
 	return exo_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
 }
@@ -178,6 +188,7 @@ static int exo_view_release(struct inode *inode, struct file *file)
 
 	if (view->object)
 		exo_object_put(view->object);
+	mutex_destroy(&view->insert);
 	kfree(view);
 	return 0;
 }
@@ -195,6 +206,7 @@ static struct exo_view *exo_view_create(struct exo_cap *cap)
 	if (!view)
 		return ERR_PTR(-ENOMEM);
 	init_rwsem(&view->lock);
+	mutex_init(&view->insert);
 	/* An inode of its own, hence an address_space of its own. */
 	file = anon_inode_create_getfile("[exo]", &exo_view_fops, view, O_RDWR, NULL);
 	if (IS_ERR(file)) {
@@ -212,8 +224,8 @@ static int exo_view_get(struct exo_cap *cap)
 {
 	struct exo_view *view;
 
-	lockdep_assert_held(&cap->lock);
-	if (cap->dead)
+	lockdep_assert_held(&cap->view_lock);
+	if (cap->view_dead)
 		return -ESTALE;
 	if (cap->view)
 		return 0;
@@ -224,12 +236,12 @@ static int exo_view_get(struct exo_cap *cap)
 	return 0;
 }
 
-/* The capability ends. Called once, with its lock held. */
+/* The capability ends. Called once. What is left of a dead queue stays readable. */
 void exo_view_end(struct exo_view *view)
 {
 	struct exo_object *object = NULL;
 
-	if (!view->outlives) {
+	if (!view->outlives || !READ_ONCE(view->object->dead)) {
 		scoped_guard(rwsem_write, &view->lock)
 			swap(object, view->object);
 		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
@@ -282,7 +294,7 @@ int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
 	ret = cap->object->ops->map_check(cap, vma);
 	if (ret)
 		return ret;
-	guard(mutex)(&cap->lock);
+	guard(mutex)(&cap->view_lock);
 	ret = exo_view_get(cap);
 	if (ret)
 		return ret;

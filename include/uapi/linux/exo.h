@@ -14,7 +14,7 @@
  *    program was compiled with; structures only ever grow at the end, a larger
  *    structure is accepted while what the kernel does not know is zero.
  *  - Unknown flags and non-zero __reserved fields are EOPNOTSUPP.
- *  - Fields named out_ are written by the kernel, and only on success.
+ *  - Fields named out_ are written by the kernel and mean something on success only.
  *  - Unless its text says otherwise, a command that fails has changed nothing.
  *  - mmap() of a session takes an offset that a command gave (out_mmap_offset) plus
  *    a byte offset in the object. It fails with ENOENT (no such capability), ESTALE,
