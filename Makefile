@@ -4,6 +4,9 @@
 # that is built lies below $(B).
 
 B ?= build
+ifeq ($(strip $(B)),)
+$(error B, the folder for what is built, is empty: leave it unset for build/)
+endif
 PREFIX ?= /usr/local
 DISK ?=
 DESTDIR ?=
