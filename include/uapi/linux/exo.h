@@ -401,9 +401,11 @@ struct exo_cap_list {
  *
  * Ends what it had attached: mappings of its frames are withdrawn (a touch is
  * SIGBUS), its frames leave the controllers they were attached to, its extent
- * leaves the queues. Waits for the commands in flight that this concerns, at
- * most the I/O timeout. What was derived from it stays. The object dies with
- * its last capability; the rings of a dead queue stay readable where mapped.
+ * leaves the queues. Waits for the commands in flight that this concerns: at most
+ * the I/O timeout for each queue that must let go of the extent, for the buffer all
+ * queues at once; a queue that is stuck then is deleted. What was derived stays.
+ * The object dies with its last capability; the rings of a dead queue stay readable
+ * where mapped.
  *
  * Errors: ENOENT.
  */
@@ -711,7 +713,8 @@ struct exo_dma_attach {
  * @frames: frames capability that was attached
  *
  * New commands cannot name the buffer from the start of the call; it returns
- * when those in flight have ended, at most after the I/O timeout.
+ * when those in flight have ended; a queue on which they have not by the I/O timeout
+ * is deleted.
  *
  * Errors: ENOENT no such capability or not attached, ESTALE, EINVAL.
  */
@@ -858,7 +861,8 @@ struct exo_queue_attach {
  * @extent: extent capability that was attached
  *
  * New commands cannot use the extent from the start of the call; it returns
- * when those in flight have ended, at most after the I/O timeout.
+ * when those in flight have ended; a queue on which they have not by the I/O timeout
+ * is deleted.
  *
  * Errors: ENOENT no such capability or not attached, ESTALE, EACCES, EINVAL.
  */
