@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The admin queue. The interrupt says that a completion is there; a command whose
- * interrupt was lost is found at its deadline; one that has none by then means
- * that the controller has failed.
+ * interrupt was lost is found by a look every second; one that has none at its deadline
+ * means that the controller has failed, and whether it is there at all is looked at as often.
  */
 #include <linux/interrupt.h>
 #include <linux/pci.h>
@@ -131,16 +131,25 @@ static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
 static int exo_admin_wait(struct exo_nvme *nvme)
 {
 	struct exo_admin *admin = &nvme->admin;
-	unsigned long deadline = msecs_to_jiffies(exo_admin_timeout_ms());
+	unsigned long end = jiffies + msecs_to_jiffies(exo_admin_timeout_ms());
+	int ret = 0;
 
-	if (wait_for_completion_timeout(&admin->done, deadline))
-		return 0;
-	exo_admin_poll(nvme);
-	if (try_wait_for_completion(&admin->done))
-		return 0;
+	while (!ret) {
+		long left = end - jiffies;
+
+		if (wait_for_completion_timeout(&admin->done, clamp(left, 1L, (long)HZ)))
+			return 0;
+		exo_admin_poll(nvme);
+		if (try_wait_for_completion(&admin->done))
+			return 0;
+		if (time_after_eq(jiffies, end))
+			ret = -ETIMEDOUT;
+		else if (exo_nvme_ailment(nvme))
+			ret = -ENODEV;
+	}
 	scoped_guard(spinlock_irqsave, &admin->irq_lock)
 		admin->cid = -1;
-	return -ETIMEDOUT;
+	return ret;
 }
 
 int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_admin_answer *answer)
@@ -157,7 +166,8 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 		*answer = admin->answer;
 	}
 	if (ret) {
-		exo_nvme_fail(nvme, "an admin command was not answered in time");
+		exo_nvme_fail(nvme, exo_nvme_ailment(nvme)
+					    ?: "an admin command was not answered in time");
 		return ret;
 	}
 	return answer->status & 0x7ff ? -EIO : 0;
@@ -199,17 +209,19 @@ int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got)
 	return 0;
 }
 
-/* Polled: no interrupt vector. */
-int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+/* @vector 0: no interrupts. */
+int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 vector,
 			struct exo_admin_answer *answer)
 {
+	u16 flags = NVME_QUEUE_PHYS_CONTIG | (vector ? NVME_CQ_IRQ_ENABLED : 0);
 	struct nvme_command cmd = {
 		.create_cq = {
 			.opcode = nvme_admin_create_cq,
 			.prp1 = cpu_to_le64(addr),
 			.cqid = cpu_to_le16(qid),
 			.qsize = cpu_to_le16(entries - 1),
-			.cq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG),
+			.cq_flags = cpu_to_le16(flags),
+			.irq_vector = cpu_to_le16(vector),
 		},
 	};
 

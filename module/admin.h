@@ -63,7 +63,7 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 /* NVMe base specification 2.0 sections 5.4 to 5.7, 5.17, 5.27 */
 int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf);
 int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got);
-int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 vector,
 			struct exo_admin_answer *answer);
 int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
 			struct exo_admin_answer *answer);

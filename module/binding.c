@@ -14,6 +14,7 @@ void exo_binding_init(struct exo_binding *binding, const struct exo_binding_ops 
 	kref_get(&cap->ref);
 	binding->cap = cap;
 	INIT_LIST_HEAD(&binding->on_cap);
+	binding->begun = false;
 }
 
 static void exo_binding_release(struct kref *ref)
@@ -37,11 +38,21 @@ void exo_binding_publish(struct exo_binding *binding)
 	list_add_tail(&binding->on_cap, &binding->cap->bindings);
 }
 
+void exo_binding_begin(struct exo_binding *binding)
+{
+	lockdep_assert_held(&binding->cap->lock);
+	if (binding->begun)
+		return;
+	binding->begun = true;
+	binding->ops->begin(binding);
+}
+
 void exo_binding_sever(struct exo_binding *binding)
 {
 	lockdep_assert_held(&binding->cap->lock);
 	if (list_empty(&binding->on_cap))
 		return;
+	exo_binding_begin(binding);
 	list_del_init(&binding->on_cap);
 	binding->ops->sever(binding);
 	exo_binding_put(binding);

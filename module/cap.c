@@ -1,49 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Capabilities: look-up, derivation, death, and the laws of the tree: rights and
- * ranges only shrink on the way down, and nothing grows below a dropped node.
- *
- * exo_tree_lock guards the shape of all trees. It is a leaf, held for a few
- * pointer writes at a time: no walk ever happens under it but the one up from a
- * freed ghost, which ends after EXO_DEPTH_MAX steps.
+ * Capabilities: look-up, birth, death, and derivation: rights and ranges only shrink
+ * on the way down.
  */
 #include <linux/file.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "binding.h"
 #include "cap.h"
+#include "events.h"
 #include "ioctl.h"
+#include "page.h"
 #include "params.h"
 #include "session.h"
+#include "token.h"
 #include "view.h"
 
-static DEFINE_SPINLOCK(exo_tree_lock);
+static atomic64_t exo_cap_serials = ATOMIC64_INIT(0);
+static struct kmem_cache *exo_cap_cache;
+
+int exo_cap_init_cache(void)
+{
+	exo_cap_cache = KMEM_CACHE(exo_cap, SLAB_ACCOUNT);
+	return exo_cap_cache ? 0 : -ENOMEM;
+}
+
+void exo_cap_exit_cache(void)
+{
+	kmem_cache_destroy(exo_cap_cache);
+}
 
 static void exo_cap_init(struct exo_cap *cap, struct exo_cap *parent)
 {
 	kref_init(&cap->ref);
 	INIT_LIST_HEAD(&cap->children);
 	INIT_LIST_HEAD(&cap->sibling);
+	INIT_LIST_HEAD(&cap->on_object);
 	INIT_LIST_HEAD(&cap->bindings);
+	INIT_LIST_HEAD(&cap->tokens);
 	mutex_init(&cap->lock);
-	mutex_init(&cap->view_lock);
+	exo_view_slot_init(&cap->slot);
 	cap->parent = parent;
-	cap->depth = parent ? parent->depth + 1 : 0;
+	cap->serial = atomic64_inc_return(&exo_cap_serials);
 }
 
 void exo_cap_init_root(struct exo_cap *root)
 {
 	memset(root, 0, sizeof(*root));
 	exo_cap_init(root, NULL);
-	root->held = true;
-}
-
-/* Nothing is derived from it any more; what was derived keeps its place until it is dropped. */
-void exo_cap_end_root(struct exo_cap *root)
-{
-	scoped_guard(spinlock, &exo_tree_lock)
-		root->held = false;
+	exo_tree_init_root(root);
 }
 
 static void exo_cap_release(struct kref *ref)
@@ -52,8 +59,9 @@ static void exo_cap_release(struct kref *ref)
 
 	if (cap->object)
 		exo_object_put(cap->object);
+	if (cap->session)
+		exo_object_put(&cap->session->object);
 	mutex_destroy(&cap->lock);
-	mutex_destroy(&cap->view_lock);
 	kfree_rcu(cap, rcu);
 }
 
@@ -71,20 +79,28 @@ void exo_cap_put(struct exo_cap *cap)
 
 /* ---- look-up ---- */
 
-struct exo_cap *exo_cap_lookup(struct exo_session *session, u32 id)
+static __always_inline struct exo_cap *exo_cap_find(struct exo_session *session, u32 id)
 {
 	struct exo_cap *cap;
 
 	guard(rcu)();
-	cap = xa_load(&session->caps, id);
-	if (!cap || !kref_get_unless_zero(&cap->ref))
+	if (likely(id < EXO_CAPS_FIRST))
+		cap = rcu_dereference(session->first[array_index_nospec(id, EXO_CAPS_FIRST)]);
+	else
+		cap = xa_load(&session->caps, id);
+	if (unlikely(!cap || !kref_get_unless_zero(&cap->ref)))
 		return ERR_PTR(-ENOENT);
 	return cap;
 }
 
+struct exo_cap *exo_cap_lookup(struct exo_session *session, u32 id)
+{
+	return exo_cap_find(session, id);
+}
+
 struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id)
 {
-	struct exo_cap *cap = exo_cap_lookup(call->session, id);
+	struct exo_cap *cap = exo_cap_find(call->session, id);
 
 	if (IS_ERR(cap))
 		exo_refuse(call, -ENOENT, EXO_REASON_NO_CAP, field, id, 0);
@@ -99,11 +115,11 @@ struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, 
 
 	if (IS_ERR(cap))
 		return cap;
-	missing = rights & ~cap->rights;
+	missing = (rights | EXO_CAP_LIVE) & ~READ_ONCE(cap->usable);
 	if (unlikely(cap->object->ops->type != type))
 		ret = exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field,
 				 cap->object->ops->type, type);
-	else if (unlikely(exo_object_gone(cap->object)))
+	else if (unlikely(exo_object_gone(cap->object) || (missing & EXO_CAP_LIVE)))
 		ret = exo_refuse(call, -ESTALE, EXO_REASON_STALE, field, id, 0);
 	else if (unlikely(missing))
 		ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, missing, cap->rights);
@@ -116,9 +132,10 @@ struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, 
 /*
  * ---- birth ----
  *
- * In two steps: a reserved number that nobody can look up, then, after the answer
- * reached the program, publication. Publishing consumes the capability either way
- * and fails with -ESTALE if the parent was dropped meanwhile.
+ * In three steps. It takes its place in the tree, with a number that nobody can look up
+ * yet: from here on a revocation finds it. The answer goes to the program, which may take
+ * as long as it likes to accept it. Then the number is published, unless the capability
+ * was taken meanwhile, or is about to be.
  */
 
 static int exo_cap_reserve(struct exo_call *call, struct exo_cap *cap)
@@ -142,85 +159,142 @@ static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *
 		ret = exo_refuse(call, -ELOOP, EXO_REASON_DEPTH, 0, parent->depth, EXO_DEPTH_MAX);
 		return ERR_PTR(ret);
 	}
-	cap = kzalloc(sizeof(*cap), EXO_GFP);
+	cap = kmem_cache_zalloc(exo_cap_cache, EXO_GFP);
 	if (!cap) {
 		exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 		return ERR_PTR(-ENOMEM);
 	}
-	exo_cap_init(cap, parent);
+	exo_cap_init(cap, exo_tree_top(parent));
+	cap->depth = parent->depth + 1;
+	cap->claim = spec->claim;
 	cap->session = session;
 	cap->start = spec->start;
 	cap->len = spec->len;
 	cap->rights = spec->rights;
+	cap->usable = spec->rights | EXO_CAP_LIVE;
 	ret = exo_cap_reserve(call, cap);
 	if (ret)
 		goto out_free;
-	if (!exo_object_name(spec->object)) {
-		ret = exo_refuse(call, -ESTALE, EXO_REASON_STALE, 0, parent->id, 0);
-		goto out_unreserve;
-	}
 	exo_object_get(spec->object);
 	cap->object = spec->object;
-	kref_get(&parent->ref);
+	exo_object_get(&session->object);
+	kref_get(&cap->parent->ref);
 	return cap;
 
-out_unreserve:
-	xa_release(&session->caps, cap->id);
 out_free:
 	mutex_destroy(&cap->lock);
-	mutex_destroy(&cap->view_lock);
-	kfree(cap);
+	kmem_cache_free(exo_cap_cache, cap);
 	return ERR_PTR(ret);
 }
 
 static void exo_cap_abort(struct exo_cap *cap)
 {
 	xa_release(&cap->session->caps, cap->id);
-	exo_object_unname(cap->object);
 	exo_cap_put(cap);
 }
 
-DEFINE_FREE(exo_cap_abort, struct exo_cap *, if (!IS_ERR_OR_NULL(_T)) exo_cap_abort(_T))
+static int exo_cap_refuse(struct exo_call *call, int err, const struct exo_cap *parent)
+{
+	u32 reason = err == -EBUSY ? EXO_REASON_REVOKING : EXO_REASON_STALE;
 
+	return exo_refuse(call, err, reason, 0, parent->id, 0);
+}
+
+static int exo_cap_link(struct exo_cap *cap, struct exo_cap *from)
+{
+	int ret;
+
+	if (!exo_object_name(cap->object))
+		return -ESTALE;
+	ret = exo_tree_link(cap, from);
+	if (ret)
+		exo_object_unname(cap->object);
+	return ret;
+}
+
+static struct exo_cap *exo_cap_make(struct exo_call *call, struct exo_session *session,
+				    struct exo_cap *parent, const struct exo_cap_spec *spec)
+{
+	struct exo_cap *cap = exo_cap_alloc(call, session, parent, spec);
+	int ret;
+
+	if (IS_ERR(cap))
+		return cap;
+	ret = exo_cap_link(cap, parent);
+	if (!ret)
+		return cap;
+	exo_cap_abort(cap);
+	return ERR_PTR(exo_cap_refuse(call, ret, parent));
+}
+
+/* Whoever takes it by the tree from now on finds its number in the table. */
 static int exo_cap_publish(struct exo_cap *cap)
 {
-	struct exo_cap *parent = cap->parent;
+	struct xarray *caps = &cap->session->caps;
+	struct exo_object *object = cap->object;
+	int ret;
 
-	scoped_guard(spinlock, &exo_tree_lock) {
-		if (parent->held) {
-			list_add_tail(&cap->sibling, &parent->children);
-			cap->held = true;
-			kref_get(&cap->ref); /* the tree's */
-		}
+	xa_lock(caps);
+	ret = exo_tree_check(cap);
+	if (!ret) {
+		exo_page_enter(cap);
+		/* The number was reserved: this allocates nothing and cannot fail. */
+		__xa_store(caps, cap->id, cap, 0);
+		exo_session_enter(cap->session, cap->id, cap);
 	}
-	if (!cap->held) {
-		exo_cap_abort(cap);
-		return -ESTALE;
-	}
-	atomic_inc(&cap->session->count);
-	/* The number was reserved: this allocates nothing and cannot fail. */
-	xa_store(&cap->session->caps, cap->id, cap, EXO_GFP);
+	xa_unlock(caps);
+	if (ret)
+		return ret;
+	/* It died before it had this holder to tell. */
+	if (object->ops->type == EXO_TYPE_QUEUE && exo_object_gone(object))
+		exo_event_queue_died(object);
 	return 0;
+}
+
+/* Its number was never published. */
+static void exo_cap_withdraw(struct exo_cap *cap)
+{
+	xa_release(&cap->session->caps, cap->id);
+	exo_cap_end(cap);
+}
+
+static int exo_cap_answer(struct exo_call *call, struct exo_cap *cap, struct exo_cap *parent)
+{
+	int ret = exo_call_respond(call);
+
+	if (ret) {
+		exo_cap_withdraw(cap);
+		return ret;
+	}
+	ret = exo_cap_publish(cap);
+	if (!ret)
+		return 0;
+	exo_cap_withdraw(cap);
+	return exo_cap_refuse(call, ret, parent);
+}
+
+/* What is new has no other name during the answer: it goes when the capability is taken. */
+static void exo_cap_settle(struct exo_object *object, bool linked)
+{
+	if (linked && object->ops->linked)
+		object->ops->linked(object);
+	exo_object_unname(object);
 }
 
 static int exo_cap_give_to(struct exo_call *call, struct exo_session *session,
 			   struct exo_cap *parent, const struct exo_cap_spec *spec, u32 *out,
 			   u64 *offset)
 {
-	int ret;
+	struct exo_cap *cap = exo_cap_make(call, session, parent, spec);
 
-	/* Its number is reserved, but nobody can look it up yet. */
-	struct exo_cap *cap __free(exo_cap_abort) = exo_cap_alloc(call, session, parent, spec);
+	if (spec->fresh)
+		exo_cap_settle(spec->object, !IS_ERR(cap));
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	*out = cap->id;
 	if (offset)
 		*offset = exo_view_offset(cap->id);
-	ret = exo_call_respond(call);
-	if (ret)
-		return ret;
-	ret = exo_cap_publish(no_free_ptr(cap));
-	return ret ? exo_refuse(call, ret, EXO_REASON_STALE, 0, parent->id, 0) : 0;
+	return exo_cap_answer(call, cap, parent);
 }
 
 int exo_cap_give(struct exo_call *call, struct exo_cap *parent, const struct exo_cap_spec *spec,
@@ -231,63 +305,80 @@ int exo_cap_give(struct exo_call *call, struct exo_cap *parent, const struct exo
 
 /* ---- death ---- */
 
-/* Unlinks a childless ghost, and each ghost above it that this leaves childless. */
-static void exo_tree_prune(struct exo_cap *cap)
+/* Under its lock, so that none is made any more. */
+static void exo_cap_begin_bindings(struct exo_cap *cap)
 {
-	kref_get(&cap->ref);
-	while (cap->parent) {
-		struct exo_cap *parent = cap->parent;
+	struct exo_binding *binding;
 
-		scoped_guard(spinlock, &exo_tree_lock) {
-			if (cap->held || !list_empty(&cap->children) || list_empty(&cap->sibling))
-				goto out;
-			list_del_init(&cap->sibling);
-		}
-		kref_get(&parent->ref);
-		exo_cap_put(cap); /* the tree's */
-		exo_cap_put(cap);
-		cap = parent;
-	}
-out:
-	exo_cap_put(cap);
+	lockdep_assert_held(&cap->lock);
+	cap->dead = true;
+	list_for_each_entry(binding, &cap->bindings, on_cap)
+		exo_binding_begin(binding);
 }
 
-static void exo_cap_end_view(struct exo_cap *cap)
-{
-	struct exo_view *view;
-
-	scoped_guard(mutex, &cap->view_lock) {
-		view = cap->view;
-		cap->view = NULL;
-		cap->view_dead = true;
-	}
-	if (view)
-		exo_view_end(view);
-}
-
+/* All begin before the first waits, so that they wait for the same time. */
 static void exo_cap_end_bindings(struct exo_cap *cap)
 {
 	struct exo_binding *binding, *next;
 
 	guard(mutex)(&cap->lock);
-	cap->dead = true;
+	exo_cap_begin_bindings(cap);
 	list_for_each_entry_safe(binding, next, &cap->bindings, on_cap)
 		exo_binding_sever(binding);
 }
 
 /*
- * The object first: whether its mappings stay depends on whether it died. Frames are
- * not freed by that: mappings and attachments hold references.
+ * By whoever ended its being held. The object first: whether its mappings stay depends
+ * on whether it died. Its frames are not freed by that, but by the last use.
  */
+static void exo_cap_tear_down(struct exo_cap *cap)
+{
+	struct exo_object *object = cap->object;
+
+	exo_token_end_all(cap);
+	exo_object_drop_name(object);
+	exo_view_slot_end(&cap->slot);
+	exo_cap_end_bindings(cap);
+	if (object->ops->forget)
+		object->ops->forget(object, cap);
+	exo_object_unuse(object);
+	exo_tree_prune(cap);
+}
+
+/* If it was taken back before, nothing is left but the record. */
 void exo_cap_end(struct exo_cap *cap)
 {
-	scoped_guard(spinlock, &exo_tree_lock)
-		cap->held = false;
-	exo_object_unname(cap->object);
-	exo_cap_end_view(cap);
-	exo_cap_end_bindings(cap);
-	exo_tree_prune(cap);
+	if (exo_tree_let_go(cap))
+		exo_cap_tear_down(cap);
 	exo_cap_put(cap); /* the session's */
+}
+
+void exo_cap_stop(struct exo_cap *cap)
+{
+	if (!exo_tree_stop(cap))
+		return;
+	WRITE_ONCE(cap->usable, 0);
+	exo_object_stop_if_all(cap->object);
+	/* Whoever holds it is severing bindings already. */
+	if (!mutex_trylock(&cap->lock))
+		return;
+	exo_cap_begin_bindings(cap);
+	mutex_unlock(&cap->lock);
+}
+
+void exo_cap_repossess(struct exo_cap *cap)
+{
+	WRITE_ONCE(cap->usable, 0);
+	exo_cap_tear_down(cap);
+}
+
+bool exo_cap_use(struct exo_cap *cap)
+{
+	guard(mutex)(&cap->lock);
+	if (cap->dead)
+		return false;
+	exo_object_use(cap->object);
+	return true;
 }
 
 /* ---- commands ---- */
@@ -301,59 +392,68 @@ int exo_cap_check_rights(struct exo_call *call, u32 field, u32 rights, u32 held)
 	return 0;
 }
 
-/* The child's range, from the argument: whole if not given, else within the parent's. */
-static int exo_derive_range(struct exo_call *call, struct exo_cap *parent,
-			    struct exo_cap_spec *spec)
+/* The child's range: whole if not given, else within the parent's. */
+static int exo_child_range(struct exo_call *call, const struct exo_cap *parent,
+			   const struct exo_child *child, struct exo_cap_spec *spec)
 {
-	const struct exo_cap_derive *cmd = &call->arg.cap_derive;
 	u64 end, limit = parent->start + parent->len;
 
 	spec->start = parent->start;
 	spec->len = parent->len;
-	if (!cmd->len && cmd->start)
-		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(cap_derive, start),
-				  cmd->start, 0);
-	if (!cmd->len)
+	if (!child->len && child->start)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, child->start_field, child->start,
+				  0);
+	if (!child->len)
 		return 0;
 	if (!parent->object->ops->ranged)
-		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(cap_derive, len),
-				  cmd->len, 0);
-	if (check_add_overflow(cmd->start, cmd->len, &end))
-		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW, EXO_FIELD(cap_derive, len),
-				  cmd->start, cmd->len);
-	if (cmd->start < parent->start || cmd->start >= limit)
-		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(cap_derive, start),
-				  cmd->start, limit);
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, child->len_field, child->len, 0);
+	if (check_add_overflow(child->start, child->len, &end))
+		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW, child->len_field,
+				  child->start, child->len);
+	if (child->start < parent->start || child->start >= limit)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, child->start_field, child->start,
+				  limit);
 	if (end > limit)
-		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(cap_derive, len),
-				  limit, limit);
-	spec->start = cmd->start;
-	spec->len = cmd->len;
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, child->len_field, limit, limit);
+	spec->start = child->start;
+	spec->len = child->len;
 	return 0;
+}
+
+int exo_cap_check_child(struct exo_call *call, const struct exo_cap *parent,
+			const struct exo_child *child, struct exo_cap_spec *spec)
+{
+	int ret = exo_cap_check_rights(call, child->rights_field, child->rights, parent->rights);
+
+	spec->rights = child->rights;
+	return ret ?: exo_child_range(call, parent, child, spec);
 }
 
 static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 {
 	struct exo_cap_derive *cmd = &call->arg.cap_derive;
-	struct exo_cap_spec spec = { .rights = cmd->rights };
+	const struct exo_child child = {
+		.rights = cmd->rights,
+		.start = cmd->start,
+		.len = cmd->len,
+		.rights_field = EXO_FIELD(cap_derive, rights),
+		.start_field = EXO_FIELD(cap_derive, start),
+		.len_field = EXO_FIELD(cap_derive, len),
+	};
+	struct exo_cap_spec spec = {};
 	int ret;
 
 	struct exo_cap *parent __free(exo_cap_put) =
 		exo_cap_get_any(call, EXO_FIELD(cap_derive, cap), cmd->cap);
 	if (IS_ERR(parent))
 		return PTR_ERR(parent);
-	if (exo_object_gone(parent->object))
+	if (exo_cap_gone(parent))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(cap_derive, cap),
 				  cmd->cap, 0);
-	ret = exo_cap_check_rights(call, EXO_FIELD(cap_derive, rights), cmd->rights,
-				   parent->rights);
-	if (ret)
-		return ret;
-	ret = exo_derive_range(call, parent, &spec);
+	ret = exo_cap_check_child(call, parent, &child, &spec);
 	if (ret)
 		return ret;
 	spec.object = parent->object;
-
 	return exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
 }
 
@@ -379,7 +479,7 @@ int exo_cap_query(struct exo_call *call)
 		exo_cap_get_any(call, EXO_FIELD(cap_query, cap), cmd->cap);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
-	if (exo_object_gone(cap->object))
+	if (exo_cap_gone(cap))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(cap_query, cap),
 				  cmd->cap, 0);
 	cmd->out_type = cap->object->ops->type;
@@ -391,6 +491,14 @@ int exo_cap_query(struct exo_call *call)
 	cmd->out_unit_shift = 0;
 	cmd->out_nsid = 0;
 	cmd->out_address = 0;
+	cmd->out_qid = 0;
+	cmd->out_copy_ranges = 0;
+	cmd->out_copy_range_blocks = 0;
+	cmd->out_copy_blocks = 0;
+	xa_lock(&cap->session->caps);
+	cmd->out_deadline = cap->deadline;
+	cmd->out_wanted = cap->deadline ? cap->wanted : 0;
+	xa_unlock(&cap->session->caps);
 	cmd->out_mmap_offset = cap->object->ops->map_pfn ? exo_view_offset(cap->id) : 0;
 	if (cap->object->ops->describe)
 		cap->object->ops->describe(cap->object, cmd);

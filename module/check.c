@@ -7,10 +7,9 @@
  */
 #include <linux/mm.h>
 #include <linux/nospec.h>
-#include <linux/overflow.h>
 
+#include "check.h"
 #include "nvme.h"
-#include "queue.h"
 #include "space.h"
 
 #define EXO_DW(n, bits) [(n) / 2] = (u64)(bits) << ((n) % 2 * 32)
@@ -18,25 +17,37 @@
 
 #define EXO_BITS_OPCODE_CID 0xffff00ffu /* dword 0: no fused operation, PRPs */
 #define EXO_BITS_ALL 0xffffffffu
-#define EXO_BITS_NLB 0xffffu /* dword 12 */
-#define EXO_BIT_DEAC BIT(25) /* dword 12 of Write Zeroes: deallocate */
-#define EXO_BIT_FUA BIT(30)  /* dword 12 */
+#define EXO_BITS_NLB 0xffffu  /* dword 12 */
+#define EXO_BITS_RANGES 0xffu /* dword 10 of Dataset Management, 12 of Copy */
+#define EXO_BIT_AD BIT(2)     /* dword 11 of Dataset Management: deallocate */
+#define EXO_BIT_DEAC BIT(25)  /* dword 12 of Write Zeroes: deallocate */
+#define EXO_BIT_FUA BIT(30)   /* dword 12 */
 
 /**
  * struct exo_rule - what one opcode may say
  * @permitted: bits that may be set, two dwords each
  * @needs: right on the extent; 0: the opcode is not permitted
  * @buffer: what the device does with the buffer; 0: there is none
- * @blocks: it names a range of blocks
  * @feature: EXO_CONTROLLER_* that it needs
+ * @check: the rest; NULL: it names a range of blocks, and perhaps a buffer of that size
  */
 struct exo_rule {
 	u64 permitted[8];
 	u32 needs;
 	u32 buffer;
-	bool blocks;
 	u32 feature;
+	int (*check)(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);
 };
+
+static int exo_check_flush(struct exo_queue *q, struct nvme_command *cmd,
+			   struct exo_detail *detail);
+
+/* Read, Write and Compare are alike: CID, NSID, PRP1, SLBA, NLB, FUA. */
+#define EXO_BITS_TRANSFER                                    \
+	EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),   \
+		EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),  \
+		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL), \
+		EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA)
 
 /* NVM command set specification 1.0 section 3.2 */
 static const struct exo_rule exo_rules[] = {
@@ -45,28 +56,23 @@ static const struct exo_rule exo_rules[] = {
 			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
 		},
 		.needs = EXO_RIGHT_WRITE,
+		.check = exo_check_flush,
 	},
 	[nvme_cmd_write] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA),
-		},
+		.permitted = { EXO_BITS_TRANSFER },
 		.needs = EXO_RIGHT_WRITE,
 		.buffer = EXO_SPACE_DEVICE_READS,
-		.blocks = true,
 	},
 	[nvme_cmd_read] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA),
-		},
+		.permitted = { EXO_BITS_TRANSFER },
 		.needs = EXO_RIGHT_READ,
 		.buffer = EXO_SPACE_DEVICE_WRITES,
-		.blocks = true,
+	},
+	[nvme_cmd_compare] = {
+		.permitted = { EXO_BITS_TRANSFER },
+		.needs = EXO_RIGHT_READ,
+		.buffer = EXO_SPACE_DEVICE_READS,
+		.feature = EXO_CONTROLLER_COMPARE,
 	},
 	[nvme_cmd_write_zeroes] = {
 		.permitted = {
@@ -75,12 +81,32 @@ static const struct exo_rule exo_rules[] = {
 			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_DEAC),
 		},
 		.needs = EXO_RIGHT_WRITE,
-		.blocks = true,
 		.feature = EXO_CONTROLLER_WRITE_ZEROES,
+	},
+	[nvme_cmd_dsm] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_RANGES, EXO_BIT_AD),
+		},
+		.needs = EXO_RIGHT_TRIM,
+		.feature = EXO_CONTROLLER_TRIM,
+		.check = exo_check_trim,
+	},
+	[EXO_NVME_COPY] = {
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW(12, EXO_BITS_RANGES | EXO_BIT_FUA),
+		},
+		.needs = EXO_RIGHT_WRITE,
+		.feature = EXO_CONTROLLER_COPY,
+		.check = exo_check_copy,
 	},
 };
 
-static int exo_deny(struct exo_detail *detail, int err, u32 reason, u32 dword, u64 value, u64 limit)
+int exo_deny(struct exo_detail *detail, int err, u32 reason, u32 dword, u64 value, u64 limit)
 {
 	detail->reason = reason;
 	detail->field = dword;
@@ -139,9 +165,8 @@ static int exo_check_cid(struct exo_queue *q, u32 cid, struct exo_detail *detail
 }
 
 /* No extent allows it: the best reason is the one that gets closest. */
-static noinline const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, u32 nsid,
-							       u64 start, u64 blocks, u32 needs,
-							       struct exo_detail *detail)
+noinline const struct exo_queue_extent *
+exo_deny_extent(struct exo_queue *q, struct exo_blocks blocks, struct exo_detail *detail)
 {
 	bool same_nsid = false;
 	u32 i;
@@ -149,42 +174,23 @@ static noinline const struct exo_queue_extent *exo_deny_extent(struct exo_queue 
 	for (i = 0; i < q->extent_count; i++) {
 		const struct exo_queue_extent *e = &q->extents[i];
 
-		if (e->nsid != nsid)
+		if (e->nsid != blocks.nsid)
 			continue;
 		same_nsid = true;
-		if (start >= e->start && start + blocks <= e->end)
+		if (blocks.start >= e->start && blocks.start + blocks.count <= e->end)
 			return ERR_PTR(exo_deny(detail, -EACCES, EXO_REASON_LBA_RIGHT, 0,
-						needs & ~e->rights, e->rights));
+						blocks.needs & ~e->rights, e->rights));
 	}
 	if (!same_nsid)
-		return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, nsid, 0));
-	return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_LBA, 10, start, blocks));
-}
-
-/* The extent that contains the blocks and carries the rights. */
-static const struct exo_queue_extent *exo_check_blocks(struct exo_queue *q,
-						       const struct nvme_command *cmd, u32 needs,
-						       u64 blocks, struct exo_detail *detail)
-{
-	u32 nsid = le32_to_cpu(cmd->rw.nsid), i;
-	u64 start = le64_to_cpu(cmd->rw.slba), end;
-
-	if (unlikely(check_add_overflow(start, blocks, &end)))
-		return ERR_PTR(
-			exo_deny(detail, -EOVERFLOW, EXO_REASON_LBA_OVERFLOW, 10, start, blocks));
-	for (i = 0; i < q->extent_count; i++) {
-		const struct exo_queue_extent *e = &q->extents[i];
-
-		if (e->nsid == nsid && start >= e->start && end <= e->end && !(needs & ~e->rights))
-			return e;
-	}
-	return exo_deny_extent(q, nsid, start, blocks, needs, detail);
+		return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, blocks.nsid, 0));
+	return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_LBA, blocks.dword, blocks.start,
+				blocks.count));
 }
 
 /* Flush names no blocks: any extent of the namespace with the right will do. */
-static int exo_check_nsid(struct exo_queue *q, const struct nvme_command *cmd, u32 needs,
-			  struct exo_detail *detail)
+static int exo_check_flush(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
 {
+	const u32 needs = EXO_RIGHT_WRITE;
 	u32 nsid = le32_to_cpu(cmd->common.nsid), held = 0, i;
 	bool same_nsid = false;
 
@@ -201,7 +207,7 @@ static int exo_check_nsid(struct exo_queue *q, const struct nvme_command *cmd, u
 	return 0;
 }
 
-static noinline int exo_deny_buffer(u64 entry, u64 need, u64 offset, struct exo_detail *detail)
+noinline int exo_deny_buffer(u64 entry, u64 need, u64 offset, struct exo_detail *detail)
 {
 	u32 right = need == EXO_SPACE_DEVICE_READS ? EXO_RIGHT_READ : EXO_RIGHT_WRITE;
 
@@ -214,9 +220,9 @@ static noinline int exo_deny_buffer(u64 entry, u64 need, u64 offset, struct exo_
 static int exo_build_list(struct exo_queue *q, struct nvme_command *cmd, u64 page, u32 pages,
 			  u64 need, struct exo_detail *detail)
 {
-	u32 at = cmd->common.command_id << q->list_shift, i;
-	u32 list_page = at >> PAGE_SHIFT, within = offset_in_page(at);
-	__le64 *list = page_address(q->lists[list_page]) + within;
+	u64 address;
+	__le64 *list = exo_slot_list(q, cmd->common.command_id, &address);
+	u32 i;
 
 	for (i = 0; i < pages; i++) {
 		u64 entry = exo_space_entry(q->space, page + i);
@@ -225,11 +231,11 @@ static int exo_build_list(struct exo_queue *q, struct nvme_command *cmd, u64 pag
 			return exo_deny_buffer(entry, need, (page + i) << PAGE_SHIFT, detail);
 		list[i] = cpu_to_le64(entry & ~EXO_SPACE_FLAGS);
 	}
-	cmd->common.dptr.prp2 = cpu_to_le64(exo_dma_addr(&q->lists_map, list_page, 0) + within);
+	cmd->common.dptr.prp2 = cpu_to_le64(address);
 	return 0;
 }
 
-/* Offset in buffer space to addresses for the device. */
+/* Offset in buffer space to addresses for the device. @bytes: no more than a transfer may have. */
 static int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u32 bytes,
 			    struct exo_detail *detail)
 {
@@ -238,9 +244,6 @@ static int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 n
 	u32 within = offset_in_page(offset);
 	u32 pages = (within + bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
-	if (unlikely(bytes > q->nvme->transfer_max))
-		return exo_deny(detail, -EMSGSIZE, EXO_REASON_TRANSFER, 12, bytes,
-				q->nvme->transfer_max);
 	if (unlikely(offset & 3))
 		return exo_deny(detail, -EINVAL, EXO_REASON_BUFFER_ALIGN, 6, offset, 0);
 	entry = exo_space_entry(q->space, page);
@@ -262,8 +265,8 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 {
 	const struct exo_rule *rule = exo_check_form(q, cmd, detail);
 	const struct exo_queue_extent *extent;
-	u32 needs, dword12;
-	u64 blocks;
+	struct exo_blocks blocks;
+	u32 dword12, bytes;
 	int ret;
 
 	if (IS_ERR(rule))
@@ -271,19 +274,32 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	ret = exo_check_cid(q, cmd->common.command_id, detail);
 	if (unlikely(ret))
 		return ret;
-	if (!rule->blocks)
-		return exo_check_nsid(q, cmd, rule->needs, detail);
+	if (unlikely(rule->check))
+		return rule->check(q, cmd, detail);
 
 	dword12 = le32_to_cpu(cmd->common.cdw12);
-	blocks = (dword12 & EXO_BITS_NLB) + 1;
-	needs = rule->needs;
+	blocks = (struct exo_blocks){
+		.start = le64_to_cpu(cmd->rw.slba),
+		.count = (dword12 & EXO_BITS_NLB) + 1,
+		.nsid = le32_to_cpu(cmd->rw.nsid),
+		.needs = rule->needs,
+		.dword = 10,
+	};
 	/* The mask lets only Write Zeroes have this bit. */
 	if (dword12 & EXO_BIT_DEAC)
-		needs |= EXO_RIGHT_TRIM;
-	extent = exo_check_blocks(q, cmd, needs, blocks, detail);
+		blocks.needs |= EXO_RIGHT_TRIM;
+	extent = exo_check_blocks(q, blocks, detail);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
+	bytes = blocks.count << extent->shift;
+	/*
+	 * Of Write Zeroes, too, which transfers nothing: it bounds what a slow device has
+	 * left to do when a queue full of them is taken away.
+	 */
+	if (unlikely(bytes > q->nvme->transfer_max))
+		return exo_deny(detail, -EMSGSIZE, EXO_REASON_TRANSFER, 12, bytes,
+				q->nvme->transfer_max);
 	if (!rule->buffer)
 		return 0;
-	return exo_check_buffer(q, cmd, rule->buffer, blocks << extent->shift, detail);
+	return exo_check_buffer(q, cmd, rule->buffer, bytes, detail);
 }

@@ -40,7 +40,7 @@ static void exo_controller_describe(struct exo_object *obj, struct exo_cap_query
 
 static const struct exo_object_ops exo_controller_ops = {
 	.type = EXO_TYPE_CONTROLLER,
-	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT,
+	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD,
 	.gone = exo_controller_gone,
 	.stop = exo_controller_stop,
 	.release = exo_controller_release,
@@ -78,8 +78,7 @@ int exo_controller_init_root(struct exo_nvme *nvme)
 
 void exo_controller_end_root(struct exo_nvme *nvme)
 {
-	exo_object_unname(&nvme->controller->object);
-	exo_object_put(&nvme->controller->object);
+	exo_object_let_go(&nvme->controller->object);
 }
 
 /* ---- commands ---- */
@@ -113,7 +112,11 @@ static int exo_controller_respond(struct exo_call *call, struct exo_cap *parent,
 				  struct exo_controller *controller)
 {
 	struct exo_controller_create *cmd = &call->arg.controller_create;
-	struct exo_cap_spec spec = { .object = &controller->object, .rights = cmd->rights };
+	struct exo_cap_spec spec = {
+		.object = &controller->object,
+		.rights = cmd->rights,
+		.fresh = true,
+	};
 
 	return exo_cap_give(call, parent, &spec, &cmd->out_cap, NULL);
 }
@@ -142,8 +145,6 @@ int exo_controller_create(struct exo_call *call)
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	}
 	ret = exo_controller_respond(call, cap, controller);
-	/* The creator's name and reference go; the capability, if there is one, has its own. */
-	exo_object_unname(&controller->object);
 	exo_object_put(&controller->object);
 	return ret;
 }
@@ -175,5 +176,8 @@ int exo_controller_query(struct exo_call *call)
 	memcpy(cmd->out_model, nvme->model, sizeof(cmd->out_model));
 	memcpy(cmd->out_firmware, nvme->firmware, sizeof(cmd->out_firmware));
 	cmd->out_nvme_version = nvme->version;
+	cmd->out_vectors = nvme->vectors - 1;
+	scoped_guard(mutex, &nvme->lock)
+		cmd->out_vectors_used = bitmap_weight(nvme->vectors_used, nvme->vectors) - 1;
 	return exo_call_respond(call);
 }

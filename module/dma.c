@@ -9,7 +9,8 @@
  *
  * Not translated: the DMA API, and only memory that needs no bounce buffer and no
  * cache maintenance, for nobody calls us between a device's write and the
- * program's read.
+ * program's read. A program's frames are where they are; memory of our own is
+ * allocated where the device reaches it.
  */
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
@@ -145,6 +146,9 @@ static int exo_direct_map_one(struct exo_dma *dma, struct exo_dma_map *map, stru
 
 	if (fatal_signal_pending(current))
 		return -EINTR;
+	/* Out of reach: the DMA API would go for a bounce buffer, and complain of a large one. */
+	if (page_to_phys(page) + size - 1 > dma_get_mask(dma->dev))
+		return -EOPNOTSUPP;
 	*addr = dma_map_page(dma->dev, page, 0, size, dir);
 	if (dma_mapping_error(dma->dev, *addr))
 		return -ENOMEM;
@@ -222,7 +226,7 @@ int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size,
 	int ret;
 
 	buf->size = PAGE_ALIGN(size);
-	buf->va = alloc_pages_exact(buf->size, EXO_GFP | __GFP_ZERO);
+	buf->va = alloc_pages_exact(buf->size, dma->gfp);
 	if (!buf->va)
 		return -ENOMEM;
 	ret = exo_dma_buf_map(dma, buf, access);
@@ -245,14 +249,22 @@ void exo_dma_buf_free(struct exo_dma_buf *buf)
 
 /* ---- taking the device ---- */
 
+/* Without translation: all of memory, or the zone that every device of ours reaches. */
+static gfp_t exo_dma_zone(struct device *dev)
+{
+	return dma_get_mask(dev) < dma_get_required_mask(dev) ? GFP_DMA32 : 0;
+}
+
 static int exo_dma_attach(struct exo_dma *dma)
 {
+	u64 last;
 	int ret;
 
 	dma->domain = iommu_paging_domain_alloc(dma->dev);
 	if (IS_ERR(dma->domain))
 		return PTR_ERR(dma->domain);
-	dma->iova_last = min_t(u64, dma->domain->geometry.aperture_end >> PAGE_SHIFT, LONG_MAX);
+	last = min(dma->domain->geometry.aperture_end, dma_get_mask(dma->dev));
+	dma->iova_last = min_t(u64, last >> PAGE_SHIFT, LONG_MAX);
 	ret = exo_iova_reserve(dma);
 	if (!ret)
 		ret = iommu_attach_group(dma->domain, dma->group);
@@ -269,12 +281,20 @@ int exo_dma_init(struct exo_dma *dma, struct device *dev)
 	dma->domain = NULL;
 	mutex_init(&dma->lock);
 	mt_init_flags(&dma->iova, MT_FLAGS_ALLOC_RANGE);
-	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(exo_dma_bits()));
 	if (ret)
 		return ret;
+	dma->gfp = EXO_GFP | __GFP_ZERO;
 	dma->group = iommu_group_get(dev);
-	if (!dma->group)
+	if (!dma->group) {
+		dma->gfp |= exo_dma_zone(dev);
 		return 0;
+	}
+	if (dma_get_mask(dev) >> PAGE_SHIFT <= EXO_IOVA_FIRST) {
+		dev_err(dev, "behind an IOMMU dma_bits must be 33 or more\n");
+		ret = -EOPNOTSUPP;
+		goto out_put;
+	}
 	ret = iommu_group_claim_dma_owner(dma->group, dma);
 	if (ret)
 		goto out_put;

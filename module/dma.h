@@ -7,6 +7,7 @@
 #ifndef EXO_DMA_H
 #define EXO_DMA_H
 
+#include <linux/gfp_types.h>
 #include <linux/maple_tree.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -21,6 +22,7 @@ struct page;
 /**
  * struct exo_dma - what stands between a device and memory
  * @dev: the device
+ * @gfp: how to allocate zeroed memory for the kernel's own use that it can reach
  * @domain: our own; NULL: nothing translates
  * @group: claimed; NULL without @domain
  * @lock: guards @iova; a leaf
@@ -29,6 +31,7 @@ struct page;
  */
 struct exo_dma {
 	struct device *dev;
+	gfp_t gfp;
 	struct iommu_domain *domain;
 	struct iommu_group *group;
 	struct mutex lock;

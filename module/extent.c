@@ -5,6 +5,7 @@
  */
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include <linux/unaligned.h>
 
 #include "cap.h"
 #include "controller.h"
@@ -35,6 +36,9 @@ static void exo_namespace_describe(struct exo_object *obj, struct exo_cap_query 
 	query->out_unit_shift = ns->shift;
 	query->out_nsid = ns->nsid;
 	query->out_address = ns->nvme->address;
+	query->out_copy_ranges = ns->copy_ranges;
+	query->out_copy_range_blocks = ns->copy_range_blocks;
+	query->out_copy_blocks = ns->copy_blocks;
 }
 
 static const struct exo_object_ops exo_namespace_ops = {
@@ -48,6 +52,22 @@ static const struct exo_object_ops exo_namespace_ops = {
 
 /* ---- learning ---- */
 
+/* NVM command set 1.0 figure 97: MSSRL, MCL, MSRC; not in the kernel's header */
+static void exo_namespace_parse_copy(struct exo_namespace *ns, const struct nvme_id_ns *id)
+{
+	u32 most;
+
+	if (!(ns->nvme->features & EXO_CONTROLLER_COPY) || ns->shift > PAGE_SHIFT)
+		return;
+	most = ns->nvme->transfer_max >> ns->shift;
+	ns->copy_range_blocks = min_t(u32, get_unaligned_le16(id->rsvd74), most);
+	ns->copy_blocks = min(get_unaligned_le32(id->rsvd74 + 2), most);
+	ns->copy_ranges = min_t(u32, id->rsvd74[6] + 1, EXO_COPY_RANGES);
+	/* What allows nothing is no Copy. */
+	if (!ns->copy_range_blocks || !ns->copy_blocks)
+		ns->copy_ranges = 0;
+}
+
 /* What the device says of it: NVM command set 1.0 section 4.1.5.1. -ENOENT: not active. */
 static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns *id)
 {
@@ -56,6 +76,7 @@ static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns
 	ns->blocks = le64_to_cpu(id->nsze);
 	ns->shift = format->ds;
 	ns->metadata = le16_to_cpu(format->ms);
+	exo_namespace_parse_copy(ns, id);
 	return ns->blocks ? 0 : -ENOENT;
 }
 
@@ -117,8 +138,7 @@ void exo_extent_end_all(struct exo_nvme *nvme)
 
 	xa_for_each(&nvme->namespaces, nsid, ns) {
 		xa_erase(&nvme->namespaces, nsid);
-		exo_object_unname(&ns->object);
-		exo_object_put(&ns->object);
+		exo_object_let_go(&ns->object);
 	}
 }
 
@@ -164,8 +184,6 @@ static int exo_namespace_next(struct exo_nvme *nvme, u32 nsid, u32 *next)
 	int ret;
 
 	*next = 0;
-	if (nsid >= nvme->nn)
-		return 0;
 	guard(rwsem_read)(&nvme->busy);
 	if (!exo_nvme_usable(nvme))
 		return -ENODEV;

@@ -19,6 +19,9 @@ struct exo_nvme;
  * @shift: log2 of the bytes in a logical block
  * @metadata: bytes of metadata per block
  * @blocks: NSZE
+ * @copy_ranges: source ranges of one Copy; 0: there is no Copy
+ * @copy_range_blocks: blocks of each
+ * @copy_blocks: blocks of all
  */
 struct exo_namespace {
 	struct exo_object object;
@@ -27,6 +30,9 @@ struct exo_namespace {
 	u32 shift;
 	u32 metadata;
 	u64 blocks;
+	u32 copy_ranges;
+	u32 copy_range_blocks;
+	u32 copy_blocks;
 };
 
 static inline struct exo_namespace *exo_namespace_of(struct exo_object *obj)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Allocating frames from a pool, telling their names, mapping them, freeing them.
- * They are freed with the last reference to their object, which every page table
- * view and every device attachment holds: not before nobody can reach them.
+ * They are freed with the last use of their object, which every capability, every page
+ * table view and every device attachment is one of: not before nobody can reach them.
  */
 #include <linux/mm.h>
 #include <linux/nodemask.h>
@@ -13,36 +13,38 @@
 #include "cap.h"
 #include "frames.h"
 #include "ioctl.h"
+#include "page.h"
 #include "params.h"
 #include "pool.h"
+#include "session.h"
 #include "view.h"
 
-static atomic64_t exo_frames_allocated = ATOMIC64_INIT(0);
+#define EXO_NAMES_BATCH 16
 
-u64 exo_frames_total(void)
+/* Gives back what was got; units that were not are NULL. Their names stay for the record. */
+static void exo_frames_reclaim(struct exo_object *obj)
 {
-	return atomic64_read(&exo_frames_allocated);
-}
-
-/* Gives back what was got; units that were not are NULL. */
-static void exo_frames_free(struct exo_frames *frames)
-{
+	struct exo_frames *frames = exo_frames_of(obj);
 	u32 i;
 
+	exo_pool_leave(frames);
 	for (i = 0; i < frames->count && frames->pages[i]; i++) {
 		__free_pages(frames->pages[i], frames->order);
-		atomic64_sub(BIT(frames->order), &exo_frames_allocated);
 		cond_resched();
 	}
+	exo_pool_count_freed(frames->pool, (u64)i << frames->order);
+	EXO_PAGE_COUNT(frames->session, frames_held, -((s64)i << frames->order));
 	exo_budget_give(&frames->pool->budget, (u64)frames->count << frames->order);
 	exo_object_put(&frames->pool->object);
-	kvfree(frames->pages);
-	kfree(frames);
 }
 
 static void exo_frames_release(struct exo_object *obj)
 {
-	exo_frames_free(exo_frames_of(obj));
+	struct exo_frames *frames = exo_frames_of(obj);
+
+	exo_object_put(&frames->session->object);
+	kvfree(frames->pages);
+	kfree(frames);
 }
 
 static void exo_frames_describe(struct exo_object *obj, struct exo_cap_query *query)
@@ -50,9 +52,10 @@ static void exo_frames_describe(struct exo_object *obj, struct exo_cap_query *qu
 	query->out_unit_shift = PAGE_SHIFT + exo_frames_of(obj)->order;
 }
 
-static int exo_frames_map_check(struct exo_cap *cap, struct vm_area_struct *vma)
+static int exo_frames_map_check(struct exo_object *obj, const struct exo_cap *cap,
+				struct vm_area_struct *vma)
 {
-	u32 order = exo_frames_of(cap->object)->order;
+	u32 order = exo_frames_of(obj)->order;
 	u64 first = cap->start << order, end = (cap->start + cap->len) << order;
 
 	if (!(cap->rights & EXO_RIGHT_READ))
@@ -76,10 +79,17 @@ static bool exo_frames_map_pfn(struct exo_object *obj, pgoff_t page, unsigned lo
 	return true;
 }
 
+static void exo_frames_linked(struct exo_object *obj)
+{
+	exo_pool_enter(exo_frames_of(obj));
+}
+
 static const struct exo_object_ops exo_frames_ops = {
 	.type = EXO_TYPE_FRAMES,
 	.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_NAMES,
 	.ranged = true,
+	.linked = exo_frames_linked,
+	.reclaim = exo_frames_reclaim,
 	.release = exo_frames_release,
 	.describe = exo_frames_describe,
 	.map_check = exo_frames_map_check,
@@ -105,7 +115,7 @@ static int exo_frames_check(struct exo_call *call)
 	return 0;
 }
 
-/* The budget is taken first; exo_frames_free() gives it back. */
+/* The budget is taken first; exo_frames_reclaim() gives it back. */
 static struct exo_frames *exo_frames_create(struct exo_call *call, struct exo_pool *pool)
 {
 	struct exo_frames_alloc *cmd = &call->arg.frames_alloc;
@@ -126,6 +136,9 @@ static struct exo_frames *exo_frames_create(struct exo_call *call, struct exo_po
 	exo_object_init(&frames->object, &exo_frames_ops);
 	exo_object_get(&pool->object);
 	frames->pool = pool;
+	INIT_LIST_HEAD(&frames->on_pool);
+	exo_object_get(&call->session->object);
+	frames->session = call->session;
 	frames->order = cmd->order;
 	frames->count = cmd->count;
 	return frames;
@@ -156,7 +169,8 @@ static int exo_frames_fill(struct exo_call *call, struct exo_frames *frames)
 		if (!frames->pages[i])
 			return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY,
 					  EXO_FIELD(frames_alloc, count), i, frames->count);
-		atomic64_add(BIT(frames->order), &exo_frames_allocated);
+		exo_pool_count_allocated(frames->pool, BIT(frames->order));
+		EXO_PAGE_COUNT(frames->session, frames_held, BIT(frames->order));
 		cond_resched();
 	}
 	return 0;
@@ -170,6 +184,7 @@ static int exo_frames_respond(struct exo_call *call, struct exo_cap *pool,
 		.object = &frames->object,
 		.len = frames->count,
 		.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE | (pool->rights & EXO_RIGHT_NAMES),
+		.fresh = true,
 	};
 
 	return exo_cap_give(call, pool, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
@@ -192,10 +207,11 @@ int exo_frames_alloc(struct exo_call *call)
 	if (IS_ERR(frames))
 		return PTR_ERR(frames);
 	ret = exo_frames_fill(call, frames);
-	if (!ret)
-		ret = exo_frames_respond(call, pool, frames);
-	/* The creator's name and reference go; the capability, if there is one, has its own. */
-	exo_object_unname(&frames->object);
+	if (ret) {
+		exo_object_let_go(&frames->object);
+		return ret;
+	}
+	ret = exo_frames_respond(call, pool, frames);
 	exo_object_put(&frames->object);
 	return ret;
 }
@@ -219,12 +235,46 @@ static int exo_names_check(struct exo_call *call, struct exo_cap *cap)
 	return 0;
 }
 
+/* While they are looked at they cannot be freed; while they are copied, they can. */
+static bool exo_names_collect(struct exo_cap *cap, u32 first, struct exo_frame_name *names, u32 n)
+{
+	struct exo_frames *frames = exo_frames_of(cap->object);
+	u32 i;
+
+	if (!exo_cap_use(cap))
+		return false;
+	for (i = 0; i < n; i++)
+		names[i] = (struct exo_frame_name){
+			.pfn = page_to_pfn(frames->pages[first + i]),
+			.node = page_to_nid(frames->pages[first + i]),
+			.order = frames->order,
+		};
+	exo_object_unuse(cap->object);
+	return true;
+}
+
+static int exo_names_copy(struct exo_cap *cap, const struct exo_frames_names *cmd)
+{
+	struct exo_frame_name __user *to = u64_to_user_ptr(cmd->names);
+	struct exo_frame_name names[EXO_NAMES_BATCH];
+	u32 i, n;
+
+	for (i = 0; i < cmd->count; i += n) {
+		n = min_t(u32, cmd->count - i, EXO_NAMES_BATCH);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (!exo_names_collect(cap, cmd->first + i, names, n))
+			return -ESTALE;
+		if (copy_to_user(to + i, names, n * sizeof(*names)))
+			return -EFAULT;
+		cond_resched();
+	}
+	return 0;
+}
+
 int exo_frames_names(struct exo_call *call)
 {
 	struct exo_frames_names *cmd = &call->arg.frames_names;
-	struct exo_frame_name __user *to = u64_to_user_ptr(cmd->names);
-	struct exo_frames *frames;
-	u32 i;
 	int ret;
 
 	struct exo_cap *cap __free(exo_cap_put) = exo_cap_get(call, EXO_FIELD(frames_names, frames),
@@ -235,20 +285,9 @@ int exo_frames_names(struct exo_call *call)
 	ret = exo_names_check(call, cap);
 	if (ret)
 		return ret;
-	frames = exo_frames_of(cap->object);
-	for (i = 0; i < cmd->count; i++) {
-		struct page *page = frames->pages[cmd->first + i];
-		struct exo_frame_name name = {
-			.pfn = page_to_pfn(page),
-			.node = page_to_nid(page),
-			.order = frames->order,
-		};
-
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (copy_to_user(to + i, &name, sizeof(name)))
-			return -EFAULT;
-		cond_resched();
-	}
-	return 0;
+	ret = exo_names_copy(cap, cmd);
+	if (ret == -ESTALE)
+		return exo_refuse(call, ret, EXO_REASON_STALE, EXO_FIELD(frames_names, frames),
+				  cmd->frames, 0);
+	return ret;
 }

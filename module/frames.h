@@ -15,6 +15,9 @@ struct page;
  * struct exo_frames - page frames
  * @object: mappings and attachments hold references
  * @pool: charged; a reference
+ * @on_pool: in @pool->sets until it is freed or somebody takes it by force
+ * @left: it never will be again; like @on_pool under the lock of the list of pools
+ * @session: allocated them, and is told of them in its info page; a reference
  * @order: of each unit
  * @count: units there are
  * @pages: the first page of each unit
@@ -22,6 +25,9 @@ struct page;
 struct exo_frames {
 	struct exo_object object;
 	struct exo_pool *pool;
+	struct list_head on_pool;
+	bool left;
+	struct exo_session *session;
 	u32 order;
 	u32 count;
 	struct page **pages;
@@ -32,7 +38,6 @@ static inline struct exo_frames *exo_frames_of(struct exo_object *obj)
 	return container_of(obj, struct exo_frames, object);
 }
 
-u64 exo_frames_total(void);
 int exo_frames_alloc(struct exo_call *call);
 int exo_frames_names(struct exo_call *call);
 

@@ -9,13 +9,18 @@
 
 #include "cap.h"
 #include "controller.h"
+#include "events.h"
 #include "extent.h"
 #include "frames.h"
 #include "ioctl.h"
+#include "listing.h"
 #include "pool.h"
 #include "queue.h"
+#include "revoke.h"
 #include "session.h"
 #include "space.h"
+#include "token.h"
+#include "wait.h"
 
 /**
  * struct exo_op - a command
@@ -52,8 +57,12 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP_RESERVED(EXO_CLAIM, exo_claim, exo_session_claim),
 	EXO_OP(EXO_CAP_DERIVE, exo_cap_derive, exo_cap_derive),
 	EXO_OP_RESERVED(EXO_CAP_QUERY, exo_cap_query, exo_cap_query),
-	EXO_OP_RESERVED(EXO_CAP_LIST, exo_cap_list, exo_session_list),
+	EXO_OP_FULL(EXO_CAP_LIST, exo_cap_list, EXO_LIST_ASKED | EXO_LIST_TAKEN,
+		    offsetof(struct exo_cap_list, __reserved), exo_session_list),
 	EXO_OP_RESERVED(EXO_CAP_DROP, exo_cap_drop, exo_session_drop),
+	EXO_OP_RESERVED(EXO_REVOKE, exo_revoke, exo_revoke),
+	EXO_OP_RESERVED(EXO_CAP_TAKEN, exo_cap_taken, exo_cap_taken),
+	EXO_OP_RESERVED(EXO_TREE_LIST, exo_tree_list, exo_tree_list),
 	EXO_OP_RESERVED(EXO_POOL_CREATE, exo_pool_create, exo_pool_create),
 	EXO_OP_RESERVED(EXO_POOL_QUERY, exo_pool_query, exo_pool_query),
 	EXO_OP_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc, exo_frames_alloc),
@@ -65,11 +74,19 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP(EXO_EXTENT_CREATE, exo_extent_create, exo_extent_create),
 	EXO_OP(EXO_DMA_ATTACH, exo_dma_attach, exo_space_attach),
 	EXO_OP(EXO_DMA_DETACH, exo_dma_detach, exo_space_detach),
-	EXO_OP(EXO_QUEUE_CREATE, exo_queue_create, exo_queue_create),
-	EXO_OP_RESERVED(EXO_QUEUE_QUERY, exo_queue_query, exo_queue_query),
+	EXO_OP_FULL(EXO_QUEUE_CREATE, exo_queue_create, EXO_QUEUE_POLLED | EXO_QUEUE_THREAD, 0,
+		    exo_queue_create),
+	EXO_OP(EXO_QUEUE_QUERY, exo_queue_query, exo_queue_query),
 	EXO_OP(EXO_QUEUE_ATTACH, exo_queue_attach, exo_queue_attach),
 	EXO_OP(EXO_QUEUE_DETACH, exo_queue_detach, exo_queue_detach),
 	EXO_OP(EXO_QUEUE_SUBMIT, exo_queue_submit, exo_queue_submit),
+	EXO_OP(EXO_QUEUE_EVENTFD, exo_queue_eventfd, exo_queue_eventfd),
+	EXO_OP_FULL(EXO_WAIT, exo_wait, EXO_WAIT_EVENTS, 0, exo_wait),
+	EXO_OP_FULL(EXO_TOKEN_CREATE, exo_token_create, EXO_TOKEN_UID,
+		    offsetof(struct exo_token_create, __reserved), exo_token_create),
+	EXO_OP(EXO_TOKEN_REDEEM, exo_token_redeem, exo_token_redeem),
+	EXO_OP(EXO_TOKEN_CANCEL, exo_token_cancel, exo_token_cancel),
+	EXO_OP_RESERVED(EXO_EVENTS_CREATE, exo_events_create, exo_events_create),
 };
 
 int exo_call_respond(struct exo_call *call)
@@ -101,22 +118,30 @@ static int exo_call_refuse_size(struct exo_call *call, int err)
 			  call->usize, call->op->size);
 }
 
-static int exo_call_fetch(struct exo_call *call)
+/* Of a size that the compiler knows, what it copies needs no look at where it lies. */
+static __always_inline int exo_call_copy(struct exo_call *call, const struct exo_op *op)
 {
-	const struct exo_op *op = call->op;
+	int ret;
+
+	if (likely(call->usize == op->size))
+		return copy_from_user(&call->arg, call->uarg, op->size) ? -EFAULT : 0;
+	if (call->usize < op->size)
+		return exo_call_refuse_size(call, -EINVAL);
+	if (call->usize > PAGE_SIZE)
+		return exo_call_refuse_size(call, -E2BIG);
+	ret = copy_struct_from_user(&call->arg, op->size, call->uarg, call->usize);
+	return ret == -E2BIG ? exo_call_refuse_size(call, ret) : ret;
+}
+
+static __always_inline int exo_call_fetch(struct exo_call *call, const struct exo_op *op)
+{
 	u32 flags, reserved;
 	int ret;
 
 	call->arg.head.detail = 0;
 	if (get_user(call->usize, (u32 __user *)call->uarg))
 		return -EFAULT;
-	if (call->usize < op->size)
-		return exo_call_refuse_size(call, -EINVAL);
-	if (call->usize > PAGE_SIZE)
-		return exo_call_refuse_size(call, -E2BIG);
-	ret = copy_struct_from_user(&call->arg, op->size, call->uarg, call->usize);
-	if (ret == -E2BIG)
-		return exo_call_refuse_size(call, ret);
+	ret = exo_call_copy(call, op);
 	if (ret)
 		return ret;
 	/* The program may have changed it between the two reads. */
@@ -135,26 +160,40 @@ static int exo_call_fetch(struct exo_call *call)
 	return 0;
 }
 
-long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static __always_inline int exo_call_run(struct file *file, unsigned long arg,
+					const struct exo_op *op)
 {
 	struct exo_call call;
-	u32 nr = _IOC_NR(cmd);
 	int ret;
 
+	call.session = file->private_data;
+	call.file = file;
+	call.op = op;
+	call.uarg = (void __user *)arg;
+	call.detail.reason = EXO_REASON_NONE;
+	ret = exo_call_fetch(&call, op);
+	if (!ret)
+		ret = op->run(&call);
+	exo_call_explain(&call);
+	return ret;
+}
+
+static noinline int exo_call_any(struct file *file, unsigned long arg, const struct exo_op *op)
+{
+	return exo_call_run(file, arg, op);
+}
+
+long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	u32 nr = _IOC_NR(cmd);
+
+	/* The hot path: its line of the table is a constant here. */
+	if (likely(cmd == EXO_QUEUE_SUBMIT))
+		return exo_call_run(file, arg, &exo_ops[_IOC_NR(EXO_QUEUE_SUBMIT)]);
 	if (nr >= ARRAY_SIZE(exo_ops))
 		return -ENOTTY;
 	nr = array_index_nospec(nr, ARRAY_SIZE(exo_ops));
 	if (exo_ops[nr].cmd != cmd)
 		return -ENOTTY;
-
-	call.session = file->private_data;
-	call.file = file;
-	call.op = &exo_ops[nr];
-	call.uarg = (void __user *)arg;
-	call.detail.reason = EXO_REASON_NONE;
-	ret = exo_call_fetch(&call);
-	if (!ret)
-		ret = call.op->run(&call);
-	exo_call_explain(&call);
-	return ret;
+	return exo_call_any(file, arg, &exo_ops[nr]);
 }

@@ -39,6 +39,15 @@ union exo_arg {
 	struct exo_queue_attach queue_attach;
 	struct exo_queue_detach queue_detach;
 	struct exo_queue_submit queue_submit;
+	struct exo_queue_eventfd queue_eventfd;
+	struct exo_wait wait;
+	struct exo_token_create token_create;
+	struct exo_token_redeem token_redeem;
+	struct exo_token_cancel token_cancel;
+	struct exo_events_create events_create;
+	struct exo_revoke revoke;
+	struct exo_cap_taken cap_taken;
+	struct exo_tree_list tree_list;
 };
 
 /**

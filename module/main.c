@@ -5,14 +5,20 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/workqueue.h>
 
+#include "cap.h"
 #include "params.h"
 #include "pci.h"
 #include "pool.h"
+#include "pressure.h"
 #include "session.h"
+#include "token.h"
 
 #define EXO_TIMEOUT_MIN_MS 100u
 #define EXO_TIMEOUT_MAX_MS (10u * 60 * 1000)
+#define EXO_DMA_BITS_MIN 32u /* what lies below is not of any zone of the allocator */
+#define EXO_DMA_BITS_MAX 64u
 
 static unsigned int io_timeout_ms = 30000;
 module_param(io_timeout_ms, uint, 0644);
@@ -27,6 +33,10 @@ static unsigned long frames_limit;
 module_param(frames_limit, ulong, 0444);
 MODULE_PARM_DESC(frames_limit,
 		 "4 KiB frames that all pools together may have (default: half of memory)");
+
+static unsigned int dma_bits = EXO_DMA_BITS_MAX;
+module_param(dma_bits, uint, 0444);
+MODULE_PARM_DESC(dma_bits, "address bits that controllers can drive, 32 to 64 (default: 64)");
 
 u32 exo_io_timeout_ms(void)
 {
@@ -43,6 +53,13 @@ u64 exo_frames_limit(void)
 	return frames_limit ?: totalram_pages() / 2;
 }
 
+u32 exo_dma_bits(void)
+{
+	return clamp(dma_bits, EXO_DMA_BITS_MIN, EXO_DMA_BITS_MAX);
+}
+
+struct workqueue_struct *exo_workqueue;
+
 /* Anyone may open it: an open gives nothing but an empty session. */
 static struct miscdevice exo_device = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -53,30 +70,55 @@ static struct miscdevice exo_device = {
 
 static int __init exo_init(void)
 {
-	int ret = exo_pool_init();
+	int ret = -ENOMEM;
 
-	if (ret)
+	exo_workqueue = alloc_workqueue("exo", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!exo_workqueue)
 		return ret;
+	ret = exo_cap_init_cache();
+	if (ret)
+		goto out_workqueue;
+	ret = exo_token_init();
+	if (ret)
+		goto out_cache;
+	ret = exo_pool_init();
+	if (ret)
+		goto out_token;
 	ret = exo_pci_init();
 	if (ret)
 		goto out_pool;
-	ret = misc_register(&exo_device);
+	ret = exo_pressure_init();
 	if (ret)
 		goto out_pci;
+	ret = misc_register(&exo_device);
+	if (ret)
+		goto out_pressure;
 	return 0;
 
+out_pressure:
+	exo_pressure_exit();
 out_pci:
 	exo_pci_exit();
 out_pool:
 	exo_pool_exit();
+out_token:
+	exo_token_exit();
+out_cache:
+	exo_cap_exit_cache();
+out_workqueue:
+	destroy_workqueue(exo_workqueue);
 	return ret;
 }
 
 static void __exit exo_exit(void)
 {
 	misc_deregister(&exo_device);
+	exo_pressure_exit();
 	exo_pci_exit();
+	destroy_workqueue(exo_workqueue);
 	exo_pool_exit();
+	exo_token_exit();
+	exo_cap_exit_cache();
 }
 
 module_init(exo_init);

@@ -4,17 +4,18 @@
  * shut down, fail. The steps are numbered as in NVMe base 2.0 section 3.5.1.
  */
 #include <linux/delay.h>
+#include <linux/error-injection.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 
 #include "cap.h"
 #include "controller.h"
 #include "nvme.h"
+#include "quarantine.h"
 #include "queue.h"
 
 static LIST_HEAD(exo_nvme_list);
 static DEFINE_MUTEX(exo_nvme_list_lock);
-static atomic64_t exo_quarantined = ATOMIC64_INIT(0);
 
 /* ---- the bound functions ---- */
 
@@ -70,6 +71,7 @@ struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
 	INIT_LIST_HEAD(&nvme->live_queues);
 	INIT_LIST_HEAD(&nvme->attachments);
 	__set_bit(0, nvme->qids); /* the admin queue */
+	__set_bit(0, nvme->vectors_used);
 	return nvme;
 }
 
@@ -101,6 +103,21 @@ void exo_nvme_put(struct exo_nvme *nvme)
 static bool exo_nvme_present(struct exo_nvme *nvme)
 {
 	return readl(nvme->regs + NVME_REG_CSTS) != ~0u;
+}
+
+/* What is wrong with it, or NULL. Where a device was pulled out, reads give all ones or zero. */
+const char *exo_nvme_ailment(struct exo_nvme *nvme)
+{
+	u32 csts = readl(nvme->regs + NVME_REG_CSTS);
+
+	if (csts == ~0u || pci_channel_offline(nvme->pdev))
+		return "it is gone";
+	if (csts & NVME_CSTS_CFS)
+		return "fatal status";
+	/* It is enabled from probe on: somebody else has reset it, and it forgot its queues. */
+	if (!(csts & NVME_CSTS_RDY))
+		return "it was reset, or is gone";
+	return NULL;
 }
 
 /* CAP.TO: the device's own limit, in units of 500 ms. */
@@ -135,19 +152,26 @@ static bool exo_nvme_silence(struct exo_nvme *nvme)
 	return !(command & PCI_COMMAND_MASTER) && pci_wait_for_pending_transaction(nvme->pdev);
 }
 
-void exo_nvme_disable(struct exo_nvme *nvme)
+/* True: it starts no DMA any more. Tests make it fail (fail_function), as no emulated device does. */
+static noinline bool exo_nvme_make_quiet(struct exo_nvme *nvme)
 {
 	u32 cc = readl(nvme->regs + NVME_REG_CC);
 	int ret = -ENODEV;
 
-	if (exo_nvme_is_quiet(nvme))
-		return;
 	if (exo_nvme_present(nvme)) {
 		writel(cc & ~NVME_CC_ENABLE, nvme->regs + NVME_REG_CC);
 		ret = exo_nvme_wait_status(nvme, NVME_CSTS_RDY, 0);
 	}
-	if (exo_nvme_silence(nvme) || ret == 0)
-		set_bit(EXO_NVME_QUIET, &nvme->state);
+	return exo_nvme_silence(nvme) || ret == 0;
+}
+ALLOW_ERROR_INJECTION(exo_nvme_make_quiet, NULL);
+
+void exo_nvme_disable(struct exo_nvme *nvme)
+{
+	if (exo_nvme_is_quiet(nvme) || !exo_nvme_make_quiet(nvme))
+		return;
+	set_bit(EXO_NVME_QUIET, &nvme->state);
+	exo_quarantine_release(nvme->address);
 }
 
 /* NVMe base 2.0 section 3.6.1: normal shutdown, bounded by the same limit as a reset. */
@@ -155,7 +179,7 @@ void exo_nvme_shutdown(struct exo_nvme *nvme)
 {
 	if (exo_nvme_is_quiet(nvme))
 		return;
-	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && exo_nvme_present(nvme)) {
+	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_ailment(nvme)) {
 		u32 cc = readl(nvme->regs + NVME_REG_CC);
 
 		cc = (cc & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL;
@@ -177,6 +201,7 @@ static int exo_nvme_enable(struct exo_nvme *nvme)
 	ret = exo_nvme_wait_status(nvme, NVME_CSTS_RDY, 0);
 	if (ret)
 		return ret;
+	exo_quarantine_release(nvme->address);
 	/* Steps 3 to 6: admin queue, configuration, enable, wait until it is. */
 	exo_admin_reset(nvme);
 	writel(cc, nvme->regs + NVME_REG_CC);
@@ -212,6 +237,7 @@ static u32 exo_nvme_doorbells(struct exo_nvme *nvme)
 static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 {
 	u32 max = EXO_NVME_PAGE / sizeof(__le64) * EXO_NVME_PAGE; /* one page of PRP list */
+	u16 oncs = le16_to_cpu(id->oncs);
 
 	memcpy(nvme->serial, id->sn, sizeof(nvme->serial));
 	memcpy(nvme->model, id->mn, sizeof(nvme->model));
@@ -222,8 +248,15 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 		nvme->transfer_max = min(max, EXO_NVME_PAGE << id->mdts);
 	if (nvme->dma.domain)
 		nvme->features |= EXO_CONTROLLER_TRANSLATED;
-	if (le16_to_cpu(id->oncs) & NVME_CTRL_ONCS_WRITE_ZEROES)
+	if (oncs & NVME_CTRL_ONCS_WRITE_ZEROES)
 		nvme->features |= EXO_CONTROLLER_WRITE_ZEROES;
+	if (oncs & NVME_CTRL_ONCS_COMPARE)
+		nvme->features |= EXO_CONTROLLER_COMPARE;
+	if (oncs & NVME_CTRL_ONCS_DSM)
+		nvme->features |= EXO_CONTROLLER_TRIM;
+	/* NVM command set specification 1.0 figure 100: Copy, and its descriptor format 0h */
+	if ((oncs & EXO_NVME_ONCS_COPY) && (id->rsvd534[0] & EXO_NVME_OCFS_0))
+		nvme->features |= EXO_CONTROLLER_COPY;
 	if (id->vwc & NVME_CTRL_VWC_PRESENT)
 		nvme->features |= EXO_CONTROLLER_VOLATILE_CACHE;
 }
@@ -285,16 +318,14 @@ void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
 /* The lock keeps the registers mapped, and waits for a failure under way to end. */
 bool exo_nvme_check(struct exo_nvme *nvme)
 {
-	u32 csts;
+	const char *why;
 
 	guard(mutex)(&nvme->fail_lock);
 	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme) || !nvme->regs)
 		return false;
-	csts = readl(nvme->regs + NVME_REG_CSTS);
-	if (csts == ~0u)
-		exo_nvme_fail_locked(nvme, "it is gone");
-	else if (csts & NVME_CSTS_CFS)
-		exo_nvme_fail_locked(nvme, "fatal status");
+	why = exo_nvme_ailment(nvme);
+	if (why)
+		exo_nvme_fail_locked(nvme, why);
 	return !test_bit(EXO_NVME_FAILED, &nvme->state);
 }
 
@@ -320,16 +351,4 @@ void exo_nvme_unmap_regs(struct exo_nvme *nvme)
 	scoped_guard(mutex, &nvme->fail_lock)
 		nvme->regs = NULL;
 	iounmap(regs);
-}
-
-void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)
-{
-	pci_err(nvme->pdev, "%llu frames quarantined: it may still write to them\n", frames);
-	exo_object_get(obj);
-	atomic64_add(frames, &exo_quarantined);
-}
-
-u64 exo_nvme_quarantined(void)
-{
-	return atomic64_read(&exo_quarantined);
 }

@@ -28,6 +28,11 @@ struct pci_dev;
 #define EXO_NVME_QUEUES_MAX 255u
 #define EXO_NVME_DEPTH_MAX 16383u /* its rings are contiguous */
 
+/* NVM command set specification 1.0 section 3.2.2 and figure 100; not in the kernel's header */
+#define EXO_NVME_COPY 0x19
+#define EXO_NVME_ONCS_COPY BIT(8)
+#define EXO_NVME_OCFS_0 BIT(0) /* source descriptor format 0h */
+
 /* enum: bits of exo_nvme.state */
 #define EXO_NVME_DYING 0  /* unbind or shutdown has begun: nothing new */
 #define EXO_NVME_FAILED 1 /* no answer or fatal status: nothing new until bound again */
@@ -47,6 +52,7 @@ struct pci_dev;
  * @depth_max: commands that fit the largest queue
  * @transfer_max: bytes of the largest transfer
  * @queues: I/O queue pairs there are
+ * @vectors: MSI-X vectors there are, the admin queue's (0) included
  * @features: EXO_CONTROLLER_*
  * @serial, @model, @firmware: from Identify Controller
  * @nn: largest namespace number
@@ -56,8 +62,9 @@ struct pci_dev;
  * @controller: the object that root claims name: all queues
  * @busy: read: a call is using the hardware and what it makes is on no list yet;
  *	write: unbind waits for such calls. Nothing of a program is touched under it
- * @lock: guards @qids and @namespaces; taken inside @busy
+ * @lock: guards @qids, @vectors_used and @namespaces; taken inside @busy
  * @qids: queue identifiers in use
+ * @vectors_used: vectors in use
  * @namespaces: by nsid
  * @list_lock: guards @live_queues and @attachments; a leaf
  * @live_queues: exo_queue.on_nvme
@@ -79,6 +86,7 @@ struct exo_nvme {
 	u32 depth_max;
 	u32 transfer_max;
 	u32 queues;
+	u32 vectors;
 	u32 features;
 	char serial[20];
 	char model[40];
@@ -94,6 +102,7 @@ struct exo_nvme {
 	struct rw_semaphore busy;
 	struct mutex lock;
 	DECLARE_BITMAP(qids, EXO_NVME_QUEUES_MAX + 1);
+	DECLARE_BITMAP(vectors_used, EXO_NVME_QUEUES_MAX + 1);
 	struct xarray namespaces;
 
 	spinlock_t list_lock;
@@ -124,6 +133,8 @@ void exo_nvme_fail(struct exo_nvme *nvme, const char *why);
 
 /* Does it still process commands? Notices fatal status and removal, and waits for a failure to end. */
 bool exo_nvme_check(struct exo_nvme *nvme);
+/* What is wrong with it, or NULL; a glance at the registers, by who knows them mapped. */
+const char *exo_nvme_ailment(struct exo_nvme *nvme);
 
 /* It failed, was not silenced, and nothing stands between it and memory. */
 bool exo_nvme_may_write(struct exo_nvme *nvme);
@@ -133,10 +144,6 @@ void exo_nvme_buf_free(struct exo_nvme *nvme, struct exo_dma_buf *buf);
 
 /* The last of unbind: whoever looks later finds no registers. */
 void exo_nvme_unmap_regs(struct exo_nvme *nvme);
-
-/* A silent device may still write to what @obj holds: keep it for ever. */
-void exo_nvme_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames);
-u64 exo_nvme_quarantined(void);
 
 static inline bool exo_nvme_usable(struct exo_nvme *nvme)
 {

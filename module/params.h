@@ -14,8 +14,12 @@
  */
 #define EXO_GFP (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 
+struct workqueue_struct;
+extern struct workqueue_struct *exo_workqueue; /* for what must not wait where it is noticed */
+
 u32 exo_io_timeout_ms(void);
 u32 exo_admin_timeout_ms(void);
 u64 exo_frames_limit(void);
+u32 exo_dma_bits(void);
 
 #endif

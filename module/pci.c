@@ -48,12 +48,16 @@ static int exo_pci_map_bar(struct exo_nvme *nvme)
 /* INTx is shared with strangers and cannot be isolated: refused. */
 static int exo_pci_enable_irq(struct exo_nvme *nvme)
 {
-	int ret = pci_alloc_irq_vectors(nvme->pdev, 1, 1, PCI_IRQ_MSIX | PCI_IRQ_MSI);
+	int ret = pci_alloc_irq_vectors(nvme->pdev, 1, EXO_NVME_QUEUES_MAX + 1, PCI_IRQ_MSIX);
 
+	/* With MSI a vector cannot be silenced on its own: one, for the admin queue. */
+	if (ret < 0)
+		ret = pci_alloc_irq_vectors(nvme->pdev, 1, 1, PCI_IRQ_MSI);
 	if (ret < 0) {
 		pci_err(nvme->pdev, "no MSI-X or MSI vector\n");
 		return ret;
 	}
+	nvme->vectors = ret;
 	ret = exo_admin_request_irq(nvme);
 	if (ret)
 		pci_free_irq_vectors(nvme->pdev);
@@ -157,7 +161,7 @@ static void exo_pci_begin_end(struct exo_nvme *nvme)
 static void exo_pci_end_objects(struct exo_nvme *nvme)
 {
 	exo_pci_begin_end(nvme);
-	exo_cap_end_root(nvme->root);
+	exo_tree_end_root(nvme->root);
 	exo_queue_kill_all(nvme);
 	exo_space_sever_all(nvme);
 	exo_extent_end_all(nvme);

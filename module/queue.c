@@ -11,10 +11,12 @@
 #include "binding.h"
 #include "cap.h"
 #include "controller.h"
+#include "events.h"
 #include "extent.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "quarantine.h"
 #include "queue.h"
 #include "space.h"
 #include "view.h"
@@ -23,10 +25,12 @@
  * struct exo_extent_binding - an extent attached to a queue
  * @binding: the common part; the capability is the extent's
  * @queue: a reference
+ * @quiesce: the wait for the commands that may use it
  */
 struct exo_extent_binding {
 	struct exo_binding binding;
 	struct exo_queue *queue;
+	struct exo_quiesce quiesce;
 };
 
 /* ---- waiting ---- */
@@ -64,8 +68,24 @@ static bool exo_queue_drained(struct exo_queue *q, u32 epoch)
 /* Without the lock: a submission under way writes to memory that is still there. */
 static void exo_queue_mark_dead(struct exo_queue *q)
 {
+	if (READ_ONCE(q->dead))
+		return;
 	WRITE_ONCE(q->dead, true);
 	WRITE_ONCE(q->status->state, EXO_QUEUE_DEAD);
+	exo_queue_wake(q);
+	if (list_empty_careful(&q->object.holders))
+		return;
+	exo_object_get(&q->object);
+	if (!queue_work(exo_workqueue, &q->tell))
+		exo_object_put(&q->object);
+}
+
+static void exo_queue_tell(struct work_struct *work)
+{
+	struct exo_queue *q = container_of(work, struct exo_queue, tell);
+
+	exo_event_queue_died(&q->object);
+	exo_object_put(&q->object);
 }
 
 /*
@@ -152,7 +172,7 @@ static void exo_queue_unmap(struct exo_queue *q)
 	struct exo_nvme *nvme = q->nvme;
 
 	if (q->made_cq && exo_nvme_may_write(nvme))
-		exo_nvme_quarantine(nvme, &q->object, exo_queue_frames(q));
+		exo_quarantine(nvme, &q->object, exo_queue_frames(q));
 	exo_dma_buf_unmap(&nvme->dma, &q->sq);
 	exo_dma_buf_unmap(&nvme->dma, &q->cq);
 	exo_dma_unmap(&nvme->dma, &q->lists_map);
@@ -181,7 +201,9 @@ static void exo_queue_unbind(struct exo_object *obj)
 	struct exo_queue *q = exo_queue_of(obj);
 	struct exo_nvme *nvme = q->nvme;
 
+	exo_poller_stop(q);
 	exo_queue_delete(q);
+	exo_queue_give_vector(q);
 	exo_queue_unmap(q);
 	exo_queue_end_extents(q);
 	exo_space_remove_queue(q->space, q);
@@ -239,6 +261,7 @@ static void exo_queue_release(struct exo_object *obj)
 	bitmap_free(q->busy);
 	mutex_destroy(&q->lock);
 	mutex_destroy(&q->delete_lock);
+	mutex_destroy(&q->irq_lock);
 	exo_space_put(q->space);
 	exo_object_put(&q->controller->object);
 	exo_nvme_put(q->nvme);
@@ -247,16 +270,17 @@ static void exo_queue_release(struct exo_object *obj)
 
 /* ---- mapping: the control page and the ring, then the status page and the completions ---- */
 
-static int exo_queue_map_check(struct exo_cap *cap, struct vm_area_struct *vma)
+static int exo_queue_map_check(struct exo_object *obj, const struct exo_cap *cap,
+			       struct vm_area_struct *vma)
 {
-	struct exo_queue *q = exo_queue_of(cap->object);
+	struct exo_queue *q = exo_queue_of(obj);
 	pgoff_t rw = q->ring_size >> PAGE_SHIFT, end = rw + 1 + (q->cq.size >> PAGE_SHIFT);
 	pgoff_t first = vma->vm_pgoff, last = vma->vm_pgoff + vma_pages(vma);
 
-	if (!(cap->rights & EXO_RIGHT_SUBMIT))
-		return -EACCES;
 	if (last > end || (first < rw && last > rw))
 		return -ERANGE;
+	if (first < rw && !(cap->rights & EXO_RIGHT_SUBMIT))
+		return -EACCES;
 	if (first >= rw && (vma->vm_flags & VM_WRITE))
 		return -EACCES;
 	return 0;
@@ -285,16 +309,24 @@ static bool exo_queue_object_gone(struct exo_object *obj)
 	return READ_ONCE(exo_queue_of(obj)->dead);
 }
 
+static void exo_queue_forget(struct exo_object *obj, const struct exo_cap *cap)
+{
+	exo_queue_forget_signal(exo_queue_of(obj), cap);
+}
+
 static void exo_queue_describe(struct exo_object *obj, struct exo_cap_query *query)
 {
 	query->out_address = exo_queue_of(obj)->nvme->address;
+	query->out_qid = exo_queue_of(obj)->qid;
 }
 
 static const struct exo_object_ops exo_queue_ops = {
 	.type = EXO_TYPE_QUEUE,
-	.rights = EXO_RIGHT_SUBMIT,
+	.rights = EXO_RIGHT_SUBMIT | EXO_RIGHT_READ,
 	.gone = exo_queue_object_gone,
 	.stop = exo_queue_stop,
+	.early_stop = exo_queue_stop,
+	.forget = exo_queue_forget,
 	.drain = exo_queue_drain,
 	.unbind = exo_queue_unbind,
 	.release = exo_queue_release,
@@ -330,11 +362,17 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 	INIT_LIST_HEAD(&q->on_space);
 	mutex_init(&q->lock);
 	mutex_init(&q->delete_lock);
+	init_waitqueue_head(&q->wait);
+	mutex_init(&q->irq_lock);
+	spin_lock_init(&q->signal_lock);
+	INIT_WORK(&q->tell, exo_queue_tell);
 	q->last_submit = jiffies;
 	q->depth = depth;
 	q->mask = entries - 1;
 	q->log2 = ilog2(entries);
 	q->list_shift = ilog2(q->nvme->transfer_max / EXO_NVME_PAGE * sizeof(__le64));
+	if (q->nvme->features & (EXO_CONTROLLER_TRIM | EXO_CONTROLLER_COPY))
+		q->list_shift = max(q->list_shift, ilog2(EXO_LIST_BYTES));
 	q->list_pages = DIV_ROUND_UP(depth << q->list_shift, PAGE_SIZE);
 	q->ring_size = PAGE_ALIGN(PAGE_SIZE + entries * sizeof(struct nvme_command));
 	return q;
@@ -360,7 +398,7 @@ static int exo_queue_alloc_lists(struct exo_queue *q)
 	if (!q->lists)
 		return -ENOMEM;
 	for (i = 0; i < q->list_pages; i++) {
-		q->lists[i] = alloc_page(EXO_GFP | __GFP_ZERO);
+		q->lists[i] = alloc_page(q->nvme->dma.gfp);
 		if (!q->lists[i])
 			return -ENOMEM;
 	}
@@ -405,18 +443,20 @@ static int exo_queue_make(struct exo_queue *q, struct exo_admin_answer *answer)
 	u32 entries = q->mask + 1;
 	int ret;
 
-	ret = exo_admin_create_cq(nvme, q->qid, entries, exo_dma_addr(&q->cq.map, 0, 0), answer);
-	/* After a time-out it may or may not exist: assume it does. */
-	q->made_cq = ret == 0 || ret == -ETIMEDOUT;
+	ret = exo_admin_create_cq(nvme, q->qid, entries, exo_dma_addr(&q->cq.map, 0, 0), q->vector,
+				  answer);
+	/* Without an answer it may or may not exist: assume it does. */
+	q->made_cq = ret != -EIO;
 	if (ret)
 		return ret;
 	ret = exo_admin_create_sq(nvme, q->qid, entries, exo_dma_addr(&q->sq.map, 0, 0), answer);
-	q->made_sq = ret == 0 || ret == -ETIMEDOUT;
+	q->made_sq = ret != -EIO;
 	return ret;
 }
 
 /* All that needs the hardware, and the lists by which unbind finds the queue. */
-static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
+static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
+			   struct exo_admin_answer *answer)
 {
 	struct exo_nvme *nvme = q->nvme;
 	int ret = exo_queue_alloc_slots(q);
@@ -435,8 +475,12 @@ static int exo_queue_start(struct exo_queue *q, struct exo_admin_answer *answer)
 		ret = exo_queue_alloc_rings(q);
 	if (!ret)
 		ret = exo_queue_take_qid(q);
+	if (!ret && !(call->arg.queue_create.flags & EXO_QUEUE_POLLED))
+		exo_queue_take_vector(q);
 	if (!ret)
 		ret = exo_queue_make(q, answer);
+	if (!ret)
+		ret = exo_poller_start(q, call);
 	return ret;
 }
 
@@ -464,12 +508,17 @@ static int exo_queue_explain(struct exo_call *call, int err, const struct exo_ad
 static int exo_queue_respond(struct exo_call *call, struct exo_cap *controller, struct exo_queue *q)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
-	struct exo_cap_spec spec = { .object = &q->object, .rights = EXO_RIGHT_SUBMIT };
+	struct exo_cap_spec spec = {
+		.object = &q->object,
+		.rights = exo_queue_ops.rights,
+		.fresh = true,
+	};
 
 	cmd->out_entries = q->mask + 1;
 	cmd->out_qid = q->qid;
 	cmd->out_rw_size = q->ring_size;
 	cmd->out_ro_size = PAGE_SIZE + q->cq.size;
+	cmd->out_completion = exo_queue_completion(q);
 	return exo_cap_give(call, controller, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
 }
 
@@ -477,6 +526,7 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
 	u64 left;
+	int ret;
 
 	if (cmd->mode != EXO_QUEUE_CHECKED)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, mode),
@@ -484,6 +534,9 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 	if (!cmd->depth || cmd->depth > controller->nvme->depth_max)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, depth),
 				  cmd->depth, controller->nvme->depth_max);
+	ret = exo_poller_check(call);
+	if (ret)
+		return ret;
 	if (!exo_budget_take(&controller->budget, 1, &left))
 		return exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET,
 				  EXO_FIELD(queue_create, controller), 1, left);
@@ -505,13 +558,14 @@ static struct exo_queue *exo_queue_prepare(struct exo_call *call, struct exo_con
 int exo_queue_create(struct exo_call *call)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
+	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0);
 	struct exo_admin_answer answer = {};
 	struct exo_controller *controller;
 	struct exo_queue *q;
 	int ret;
 
 	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
-		call, EXO_FIELD(queue_create, controller), cmd->controller, EXO_RIGHT_QUEUE);
+		call, EXO_FIELD(queue_create, controller), cmd->controller, rights);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	controller = exo_controller_of(cap->object);
@@ -523,10 +577,12 @@ int exo_queue_create(struct exo_call *call)
 		exo_budget_give(&controller->budget, 1);
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	}
-	ret = exo_queue_start(q, &answer);
-	ret = ret ? exo_queue_explain(call, ret, &answer) : exo_queue_respond(call, cap, q);
-	/* The creator's name and reference go; without a capability this kills it. */
-	exo_object_unname(&q->object);
+	ret = exo_queue_start(q, call, &answer);
+	if (ret) {
+		exo_object_let_go(&q->object);
+		return exo_queue_explain(call, ret, &answer);
+	}
+	ret = exo_queue_respond(call, cap, q);
 	exo_object_put(&q->object);
 	return ret;
 }
@@ -534,7 +590,7 @@ int exo_queue_create(struct exo_call *call)
 /* ---- EXO_QUEUE_QUERY ---- */
 
 /* Also of a dead queue, and of one whose function is gone. */
-static struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 id)
+struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 id)
 {
 	struct exo_cap *cap = exo_cap_get_any(call, field, id);
 	u32 type;
@@ -569,6 +625,10 @@ int exo_queue_query(struct exo_call *call)
 		cmd->out_completed = q->completed;
 		cmd->out_refused = q->refused;
 		cmd->out_extents = q->extent_count;
+		cmd->out_completion = exo_queue_completion(q);
+		cmd->out_thread = exo_poller_thread(q);
+		cmd->out_thread_throttled = q->poller.throttled;
+		cmd->out_thread_ns = exo_poller_spent(q);
 	}
 	return exo_call_respond(call);
 }
@@ -587,7 +647,7 @@ static int exo_queue_find_extent(struct exo_queue *q, struct exo_cap *cap)
 }
 
 /* No new command can use it; those in flight are waited for. */
-static void exo_extent_sever(struct exo_binding *binding)
+static void exo_extent_begin(struct exo_binding *binding)
 {
 	struct exo_extent_binding *eb = container_of(binding, struct exo_extent_binding, binding);
 	struct exo_queue *q = eb->queue;
@@ -598,7 +658,14 @@ static void exo_extent_sever(struct exo_binding *binding)
 		if (i >= 0)
 			q->extents[i] = q->extents[--q->extent_count];
 	}
-	exo_queue_quiesce(q);
+	exo_quiesce_begin(q, &eb->quiesce);
+}
+
+static void exo_extent_sever(struct exo_binding *binding)
+{
+	struct exo_extent_binding *eb = container_of(binding, struct exo_extent_binding, binding);
+
+	exo_quiesce_wait(eb->queue, &eb->quiesce);
 }
 
 static void exo_extent_binding_release(struct exo_binding *binding)
@@ -610,6 +677,7 @@ static void exo_extent_binding_release(struct exo_binding *binding)
 }
 
 static const struct exo_binding_ops exo_extent_binding_ops = {
+	.begin = exo_extent_begin,
 	.sever = exo_extent_sever,
 	.release = exo_extent_binding_release,
 };

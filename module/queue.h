@@ -12,15 +12,21 @@
 
 #include <linux/mutex.h>
 #include <linux/nvme.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "dma.h"
 #include "object.h"
+#include "poller.h"
 
+struct eventfd_ctx;
 struct exo_call;
 struct exo_controller;
 struct exo_extent_binding;
 struct exo_nvme;
 struct exo_space;
+
+#define EXO_LIST_BYTES 1024u /* a list of ranges fits there */
 
 /**
  * struct exo_queue_extent - what a command is checked against
@@ -64,7 +70,8 @@ struct exo_quiesce {
  * @depth: commands that may be submitted and not consumed
  * @mask: entries of each ring - 1
  * @log2: of the entries
- * @list_shift: log2 of the bytes of a slot's PRP list
+ * @list_shift: log2 of the bytes of a slot's own memory: for a PRP list, or for a copy of
+ *	a list of ranges (EXO_LIST_BYTES)
  * @ring: the program's submission queue entries
  * @control: what the program says
  * @status: what the program is told
@@ -86,13 +93,23 @@ struct exo_quiesce {
  * @dead: refuses submissions
  * @extent_count, @extents: attached extents
  * @submitted, @completed, @refused: for EXO_QUEUE_QUERY
+ * @poller: its polling thread
  *
  * @ring_size, @shared, @status_page: the memory behind the above
- * @lists: pages of PRP lists
+ * @lists: pages of the slots' own memory
  * @delete_lock: makes later deleters wait for the first; outside @lock
  * @gone: the device has no such queue any more: nothing is in flight
  * @made_cq, @made_sq: the device was asked to make it; the creator's, then under
  *	@delete_lock
+ *
+ * @tell: tells its holders that it died
+ * @vector: its MSI-X vector; 0: none. Fixed
+ * @wait: who sleeps for a completion
+ * @irq_lock: guards @irq_users; a leaf
+ * @irq_users: the interrupt is enabled while there are some
+ * @signal_lock: guards @signal, which the interrupt handler uses; a leaf
+ * @signal: told of interrupts; counts as a user
+ * @signal_cap: through which it was set; under @irq_lock
  */
 struct exo_queue {
 	struct exo_object object;
@@ -134,6 +151,7 @@ struct exo_queue {
 	u64 submitted;
 	u64 completed;
 	u64 refused;
+	struct exo_poller poller;
 
 	size_t ring_size;
 	void *shared;
@@ -144,11 +162,25 @@ struct exo_queue {
 	bool gone;
 	bool made_cq;
 	bool made_sq;
+	struct work_struct tell;
+
+	u32 vector;
+	wait_queue_head_t wait;
+	struct mutex irq_lock;
+	u32 irq_users;
+	spinlock_t signal_lock;
+	struct eventfd_ctx *signal;
+	const struct exo_cap *signal_cap;
 };
 
 static inline struct exo_queue *exo_queue_of(struct exo_object *obj)
 {
 	return container_of(obj, struct exo_queue, object);
+}
+
+static inline u32 exo_queue_completion(const struct exo_queue *q)
+{
+	return q->vector ? EXO_COMPLETION_INTERRUPT : EXO_COMPLETION_POLLED;
 }
 
 /* Death of many at once. */
@@ -163,8 +195,28 @@ void exo_queue_kill_all(struct exo_nvme *nvme);
 void exo_quiesce_begin(struct exo_queue *q, struct exo_quiesce *quiesce);
 void exo_quiesce_wait(struct exo_queue *q, const struct exo_quiesce *quiesce);
 
-/* submit.c: the completion ring is scanned wherever slots matter. q->lock is held. */
+/*
+ * submit.c. What the ring holds is taken: how many, or why not one. The completion ring is
+ * scanned wherever slots matter; q->lock is held for both.
+ * Arming lets the device post everything it has and returns what the program claims to
+ * have consumed, or -EINVAL; after that exo_queue_posted() is true as soon as there is more.
+ */
+int exo_queue_take(struct exo_queue *q, struct exo_detail *detail);
 void exo_queue_scan(struct exo_queue *q);
+int exo_queue_arm(struct exo_queue *q, u32 *head, struct exo_detail *detail);
+bool exo_queue_posted(const struct exo_queue *q, u32 head);
+
+/* interrupt.c: a vector, if there is one left; and waking whoever waits. */
+void exo_queue_take_vector(struct exo_queue *q);
+void exo_queue_give_vector(struct exo_queue *q);
+void exo_queue_irq_get(struct exo_queue *q);
+void exo_queue_irq_put(struct exo_queue *q);
+void exo_queue_wake(struct exo_queue *q);
+void exo_queue_forget_signal(struct exo_queue *q, const struct exo_cap *cap);
+int exo_queue_eventfd(struct exo_call *call);
+
+/* The cap is a queue's, in whatever state; else the refusal. */
+struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 id);
 
 /* check.c: checks and completes one command, in place. 0 or why not. */
 int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);

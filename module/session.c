@@ -3,19 +3,63 @@
  * Sessions: open, close, and the commands that concern a session as a whole.
  */
 #include <linux/capability.h>
+#include <linux/io.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "cap.h"
 #include "controller.h"
+#include "events.h"
 #include "ioctl.h"
 #include "nvme.h"
+#include "page.h"
 #include "params.h"
+#include "quarantine.h"
 #include "pool.h"
 #include "session.h"
 #include "space.h"
 #include "view.h"
+
+static void exo_session_free(struct exo_object *obj)
+{
+	struct exo_session *session = exo_session_of(obj);
+
+	exo_events_free(session);
+	exo_page_free(session);
+	put_pid(session->pid);
+	mutex_destroy(&session->spaces_lock);
+	kfree(session);
+}
+
+/* Page 0 is the info page, the rest the event ring. */
+static int exo_session_map_check(struct exo_object *obj, const struct exo_cap *cap,
+				 struct vm_area_struct *vma)
+{
+	if (vma->vm_pgoff)
+		return exo_events_map_check(obj, vma);
+	if (vma_pages(vma) != 1)
+		return -ERANGE;
+	return vma->vm_flags & VM_WRITE ? -EACCES : 0;
+}
+
+static bool exo_session_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn,
+				u32 *order)
+{
+	if (page)
+		return exo_events_map_pfn(obj, page, pfn);
+	*pfn = PHYS_PFN(virt_to_phys(exo_session_of(obj)->page));
+	return true;
+}
+
+/* Its pages stay, where they are mapped, until they are unmapped. */
+static const struct exo_object_ops exo_session_ops = {
+	.release = exo_session_free,
+	.map_check = exo_session_map_check,
+	.map_pfn = exo_session_map_pfn,
+	.map_outlives = true,
+};
 
 static int exo_session_open(struct inode *inode, struct file *file)
 {
@@ -23,6 +67,15 @@ static int exo_session_open(struct inode *inode, struct file *file)
 
 	if (!session)
 		return -ENOMEM;
+	if (exo_page_init(session)) {
+		kfree(session);
+		return -ENOMEM;
+	}
+	exo_object_init(&session->object, &exo_session_ops);
+	exo_view_slot_init(&session->slot);
+	session->pid = get_task_pid(current, PIDTYPE_TGID);
+	session->uid = file->f_cred->euid;
+	exo_events_init(session);
 	xa_init_flags(&session->caps, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&session->spaces_lock);
 	INIT_LIST_HEAD(&session->spaces);
@@ -30,7 +83,10 @@ static int exo_session_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Queues end first, so that what they use is idle when its turn comes. */
+/*
+ * Queues end first, so that what they use is idle when its turn comes. Nobody looks anything
+ * up any more.
+ */
 static void exo_session_drop_all(struct exo_session *session, bool queues_only)
 {
 	struct exo_cap *cap;
@@ -40,6 +96,7 @@ static void exo_session_drop_all(struct exo_session *session, bool queues_only)
 		if (queues_only && cap->object->ops->type != EXO_TYPE_QUEUE)
 			continue;
 		xa_erase(&session->caps, id);
+		exo_page_leave(cap);
 		exo_cap_end(cap);
 		cond_resched();
 	}
@@ -53,8 +110,10 @@ static int exo_session_release(struct inode *inode, struct file *file)
 	exo_session_drop_all(session, false);
 	exo_space_put_all(session);
 	xa_destroy(&session->caps);
-	mutex_destroy(&session->spaces_lock);
-	kfree(session);
+	exo_object_drop_name(&session->object);
+	exo_view_slot_end(&session->slot);
+	exo_object_unuse(&session->object);
+	exo_object_put(&session->object);
 	return 0;
 }
 
@@ -65,6 +124,7 @@ const struct file_operations exo_session_fops = {
 	.unlocked_ioctl = exo_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = exo_view_mmap,
+	.poll = exo_events_poll,
 	.llseek = noop_llseek,
 };
 
@@ -79,11 +139,11 @@ int exo_session_info(struct exo_call *call)
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
 	cmd->out_frames_limit = exo_pool_root_limit();
 	cmd->out_frames_used = exo_pool_root_used();
-	cmd->out_frames_quarantined = exo_nvme_quarantined();
+	cmd->out_frames_quarantined = exo_quarantined();
 	cmd->out_controllers = exo_nvme_count();
 	cmd->out_io_timeout_ms = exo_io_timeout_ms();
 	cmd->out_admin_timeout_ms = exo_admin_timeout_ms();
-	cmd->out_caps = atomic_read(&call->session->count);
+	cmd->out_caps = READ_ONCE(call->session->page->caps);
 	return exo_call_respond(call);
 }
 
@@ -101,6 +161,7 @@ static int exo_claim_root(struct exo_call *call, struct exo_cap *root, struct ex
 {
 	struct exo_cap_spec spec = {
 		.object = object,
+		.claim = true,
 		.rights = object->ops->rights,
 	};
 
@@ -158,20 +219,24 @@ int exo_session_claim(struct exo_call *call)
 }
 
 /* Collects up to @max numbers above *@after, without a lock that a page fault could want. */
-static u32 exo_list_chunk(struct exo_session *session, u32 *after, u32 *ids, u32 max)
+static u32 exo_list_chunk(struct exo_session *session, xa_mark_t filter, u32 *after, u32 *ids,
+			  u32 max)
 {
-	struct exo_cap *cap;
-	unsigned long id;
+	unsigned long id = *after;
 	u32 n = 0;
 
 	guard(rcu)();
-	xa_for_each_start(&session->caps, id, cap, (unsigned long)*after + 1) {
+	while (n < max && xa_find_after(&session->caps, &id, ULONG_MAX, filter))
 		ids[n++] = id;
-		*after = id;
-		if (n == max)
-			break;
-	}
+	*after = id;
 	return n;
+}
+
+static xa_mark_t exo_list_filter(u32 flags)
+{
+	if (flags & EXO_LIST_ASKED)
+		return EXO_MARK_ASKED;
+	return flags & EXO_LIST_TAKEN ? EXO_MARK_TAKEN : XA_PRESENT;
 }
 
 int exo_session_list(struct exo_call *call)
@@ -179,14 +244,18 @@ int exo_session_list(struct exo_call *call)
 	struct exo_cap_list *cmd = &call->arg.cap_list;
 	u32 __user *to = u64_to_user_ptr(cmd->caps);
 	u32 ids[32], after = cmd->after, done = 0, n;
+	xa_mark_t filter = exo_list_filter(cmd->flags);
 
+	if (cmd->flags == (EXO_LIST_ASKED | EXO_LIST_TAKEN))
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(cap_list, flags),
+				  cmd->flags, 0);
 	if (!cmd->count || cmd->count > EXO_CAPS_MAX)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(cap_list, count),
 				  cmd->count, EXO_CAPS_MAX);
 	while (done < cmd->count) {
 		u32 want = min_t(u32, cmd->count - done, ARRAY_SIZE(ids));
 
-		n = exo_list_chunk(call->session, &after, ids, want);
+		n = exo_list_chunk(call->session, filter, &after, ids, want);
 		if (copy_to_user(to + done, ids, n * sizeof(*ids)))
 			return -EFAULT;
 		done += n;
@@ -207,9 +276,11 @@ static struct exo_cap *exo_session_take(struct exo_session *session, u32 id)
 	cap = xa_load(&session->caps, id);
 	if (cap) {
 		__xa_erase(&session->caps, id);
-		atomic_dec(&session->count);
+		exo_session_enter(session, id, NULL);
 	}
 	xa_unlock(&session->caps);
+	if (cap)
+		exo_page_leave(cap);
 	return cap;
 }
 

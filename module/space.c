@@ -7,6 +7,7 @@
  * in the reverse: cleared from the table; waited for in every queue of the space;
  * unmapped. Only then does it let go of its frames.
  */
+#include <linux/highmem.h>
 #include <linux/slab.h>
 
 #include "binding.h"
@@ -16,6 +17,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "quarantine.h"
 #include "queue.h"
 #include "session.h"
 #include "space.h"
@@ -29,6 +31,7 @@
  * @first: page index in the space
  * @pages: page indexes taken
  * @entered: @first is valid
+ * @using: it is one of the frames' uses
  * @on_nvme: in nvme->attachments
  */
 struct exo_attachment {
@@ -39,6 +42,7 @@ struct exo_attachment {
 	unsigned long first;
 	unsigned long pages;
 	bool entered;
+	bool using;
 	struct list_head on_nvme;
 };
 
@@ -72,7 +76,7 @@ static struct exo_space *exo_space_alloc(struct exo_nvme *nvme)
 	exo_nvme_get(nvme);
 	space->nvme = nvme;
 	mutex_init(&space->lock);
-	mt_init_flags(&space->pages, MT_FLAGS_ALLOC_RANGE);
+	mt_init_flags(&space->pages, MT_FLAGS_ALLOC_RANGE | MT_FLAGS_USE_RCU);
 	INIT_LIST_HEAD(&space->queues);
 	return space;
 }
@@ -194,7 +198,61 @@ static void exo_attachment_clear(struct exo_attachment *att)
 	}
 }
 
+/*
+ * Whoever ends an attachment clears its entries first, then takes the lock of each queue: an
+ * entry that is seen with such a lock held is of an attachment that stays until it is let go.
+ */
+static bool exo_space_read_page(struct exo_space *space, u64 offset, void *to, u32 bytes,
+				u64 *entry)
+{
+	u64 page = offset >> PAGE_SHIFT;
+	struct exo_attachment *att;
+	struct page *frame;
+	u32 unit, within;
+
+	*entry = exo_space_entry(space, page);
+	if (!(*entry & EXO_SPACE_DEVICE_READS))
+		return false;
+	att = mtree_load(&space->pages, page);
+	unit = att->binding.cap->start + ((page - att->first) >> att->map.order);
+	within = (page - att->first) & (BIT(att->map.order) - 1);
+	frame = att->frames->pages[unit] + within;
+	memcpy_from_page(to, frame, offset_in_page(offset), bytes);
+	return true;
+}
+
+bool exo_space_read(struct exo_space *space, u64 *offset, void *to, u32 bytes, u64 *entry)
+{
+	while (bytes) {
+		u32 n = min_t(u32, bytes, PAGE_SIZE - offset_in_page(*offset));
+
+		if (!exo_space_read_page(space, *offset, to, n, entry))
+			return false;
+		*offset += n;
+		to += n;
+		bytes -= n;
+	}
+	return true;
+}
+
 /* ---- death of an attachment ---- */
+
+/*
+ * A wait that another attachment of the space began earlier is prolonged to here, so a
+ * queue needs to keep but one.
+ */
+static void exo_attachment_begin(struct exo_binding *binding)
+{
+	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
+	struct exo_space *space = att->space;
+	struct exo_queue *queue;
+
+	if (att->entered)
+		exo_attachment_clear(att);
+	guard(mutex)(&space->lock);
+	list_for_each_entry(queue, &space->queues, on_space)
+		exo_quiesce_begin(queue, &queue->space_quiesce);
+}
 
 /* Waits for the commands that may name it. False: the device may still reach it. */
 static bool exo_attachment_drain(struct exo_attachment *att)
@@ -204,8 +262,6 @@ static bool exo_attachment_drain(struct exo_attachment *att)
 	struct exo_queue *queue;
 
 	guard(mutex)(&space->lock);
-	list_for_each_entry(queue, &space->queues, on_space)
-		exo_quiesce_begin(queue, &queue->space_quiesce);
 	list_for_each_entry(queue, &space->queues, on_space)
 		exo_quiesce_wait(queue, &queue->space_quiesce);
 	return !exo_nvme_may_write(nvme);
@@ -226,10 +282,8 @@ static void exo_attachment_sever(struct exo_binding *binding)
 	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 	struct exo_space *space = att->space;
 
-	if (att->entered)
-		exo_attachment_clear(att);
 	if (!exo_attachment_drain(att))
-		exo_nvme_quarantine(space->nvme, &att->frames->object, att->pages);
+		exo_quarantine(space->nvme, &att->frames->object, att->pages);
 	exo_attachment_unmap(att);
 	if (att->entered) {
 		guard(mutex)(&space->lock);
@@ -242,12 +296,15 @@ static void exo_attachment_release(struct exo_binding *binding)
 {
 	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 
+	if (att->using)
+		exo_object_unuse(&att->frames->object);
 	exo_object_put(&att->frames->object);
 	exo_space_put(att->space);
 	kfree(att);
 }
 
 static const struct exo_binding_ops exo_attachment_ops = {
+	.begin = exo_attachment_begin,
 	.sever = exo_attachment_sever,
 	.release = exo_attachment_release,
 };
@@ -358,6 +415,9 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 	if (exo_attachment_find(cap, att->space->nvme))
 		return exo_refuse(call, -EEXIST, EXO_REASON_ATTACHED, EXO_FIELD(dma_attach, frames),
 				  cap->id, 0);
+	/* As the capability lives, so do its frames. */
+	exo_object_use(cap->object);
+	att->using = true;
 	ret = exo_space_enter(att->space, att);
 	if (ret)
 		return exo_attachment_explain(call, ret);
@@ -375,7 +435,7 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 static int exo_attachment_open(struct exo_attachment *att)
 {
 	guard(mutex)(&att->binding.cap->lock);
-	if (list_empty(&att->binding.on_cap))
+	if (list_empty(&att->binding.on_cap) || att->binding.begun)
 		return -ESTALE;
 	exo_attachment_fill(att);
 	return 0;

@@ -77,4 +77,11 @@ static inline u64 exo_space_entry(const struct exo_space *space, u64 page)
 	return READ_ONCE(chunk[index & (EXO_SPACE_CHUNK - 1)]);
 }
 
+/*
+ * Copies from the buffer at *offset. The caller holds the lock of a queue of the space, so
+ * that what is attached stays. False: not all of it is attached for the device to read;
+ * *offset and *entry say where.
+ */
+bool exo_space_read(struct exo_space *space, u64 *offset, void *to, u32 bytes, u64 *entry);
+
 #endif

@@ -9,6 +9,7 @@
  * pass the check; ring one doorbell.
  */
 #include <linux/nvme.h>
+#include <linux/uaccess.h>
 
 #include "cap.h"
 #include "ioctl.h"
@@ -16,19 +17,29 @@
 #include "queue.h"
 
 /* NVMe base 2.0 section 3.3.3.2: the phase tag flips on every pass through the ring. */
-void exo_queue_scan(struct exo_queue *q)
+static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
+{
+	return (~index >> q->log2) & 1;
+}
+
+/* Phase and command id lie in the same dword: one read sees both. */
+static u32 exo_queue_dword3(const struct exo_queue *q, u32 index)
 {
 	const __le32 *cq = q->cq.va;
+
+	return le32_to_cpu(READ_ONCE(cq[(index & q->mask) * 4 + 3]));
+}
+
+void exo_queue_scan(struct exo_queue *q)
+{
 	u32 posted = q->posted;
 
 	lockdep_assert_held(&q->lock);
 	for (;;) {
-		/* Phase and command id lie in the same dword: one read sees both. */
-		u32 dword3 = le32_to_cpu(READ_ONCE(cq[(posted & q->mask) * 4 + 3]));
-		u32 phase = (~posted >> q->log2) & 1;
+		u32 dword3 = exo_queue_dword3(q, posted);
 		u32 cid = dword3 & 0xffff;
 
-		if (((dword3 >> 16) & 1) != phase)
+		if (((dword3 >> 16) & 1) != exo_queue_phase(q, posted))
 			break;
 		if (likely(cid < q->depth) && __test_and_clear_bit(cid, q->busy))
 			q->in_flight--;
@@ -36,6 +47,19 @@ void exo_queue_scan(struct exo_queue *q)
 	}
 	q->completed += posted - q->posted;
 	q->posted = posted;
+}
+
+/* What it has consumed, if it can be true. */
+static int exo_queue_believe(struct exo_queue *q, u32 claimed, struct exo_detail *detail)
+{
+	if (unlikely(claimed - q->consumed > q->posted - q->consumed)) {
+		detail->reason = EXO_REASON_CQ_HEAD;
+		detail->value = claimed;
+		detail->limit = q->posted;
+		return -EINVAL;
+	}
+	q->consumed = claimed;
+	return 0;
 }
 
 /*
@@ -49,13 +73,6 @@ static int exo_submit_look(struct exo_queue *q, u32 *pending, struct exo_detail 
 	u32 claimed = smp_load_acquire(&q->control->cq_head);
 
 	exo_queue_scan(q);
-	/* What it has consumed, if it can be true. */
-	if (unlikely(claimed - q->consumed > q->posted - q->consumed)) {
-		detail->reason = EXO_REASON_CQ_HEAD;
-		detail->value = claimed;
-		detail->limit = q->posted;
-		return -EINVAL;
-	}
 	/* How many the ring holds, if it can be true. */
 	*pending = tail - q->taken;
 	if (unlikely(*pending > q->mask + 1)) {
@@ -64,8 +81,7 @@ static int exo_submit_look(struct exo_queue *q, u32 *pending, struct exo_detail 
 		detail->limit = q->taken;
 		return -EINVAL;
 	}
-	q->consumed = claimed;
-	return 0;
+	return exo_queue_believe(q, claimed, detail);
 }
 
 /* One command: copied once, to where the device will read it but does not yet; then checked there. */
@@ -122,30 +138,29 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 	return done ? done : ret;
 }
 
+static void exo_queue_ring_cq(struct exo_queue *q)
+{
+	q->rung = q->consumed;
+	writel(q->rung & q->mask, q->cq_doorbell);
+}
+
 /*
  * The completion doorbell only when the device could run out of entries: it must
  * always find one for each command in flight.
  */
 static void exo_submit_ring(struct exo_queue *q)
 {
-	if (q->taken - q->rung > q->mask) {
-		q->rung = q->consumed;
-		writel(q->rung & q->mask, q->cq_doorbell);
-	}
+	if (q->taken - q->rung > q->mask)
+		exo_queue_ring_cq(q);
 	/* Commands before doorbell: writel() orders. */
 	writel(q->taken & q->mask, q->sq_doorbell);
 	WRITE_ONCE(q->status->sq_head, q->taken);
 }
 
-static int exo_submit_locked(struct exo_queue *q, struct exo_call *call)
+static __always_inline int exo_submit_some(struct exo_queue *q, struct exo_detail *detail)
 {
-	int done;
+	int done = exo_submit_batch(q, detail);
 
-	guard(mutex)(&q->lock);
-	if (unlikely(q->dead))
-		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_submit, queue),
-				  call->arg.queue_submit.queue, 0);
-	done = exo_submit_batch(q, &call->detail);
 	if (done > 0) {
 		q->submitted += done;
 		q->last_submit = jiffies;
@@ -154,8 +169,53 @@ static int exo_submit_locked(struct exo_queue *q, struct exo_call *call)
 	return done;
 }
 
+int exo_queue_take(struct exo_queue *q, struct exo_detail *detail)
+{
+	lockdep_assert_held(&q->lock);
+	return exo_submit_some(q, detail);
+}
+
+static int exo_submit_locked(struct exo_queue *q, const struct exo_cap *cap, struct exo_call *call)
+{
+	int done;
+
+	guard(mutex)(&q->lock);
+	/* Both may have happened since the look-up. */
+	if (unlikely(q->dead || !READ_ONCE(cap->usable)))
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_submit, queue),
+				  call->arg.queue_submit.queue, 0);
+	done = exo_submit_some(q, &call->detail);
+	if (unlikely(q->poller.task))
+		exo_poller_after_call(q, &call->detail);
+	return done;
+}
+
+/* A dead queue needs no arming: whoever waits for it is told at once. */
+int exo_queue_arm(struct exo_queue *q, u32 *head, struct exo_detail *detail)
+{
+	int ret;
+
+	guard(mutex)(&q->lock);
+	*head = smp_load_acquire(&q->control->cq_head);
+	if (q->dead)
+		return 0;
+	exo_queue_scan(q);
+	ret = exo_queue_believe(q, *head, detail);
+	if (!ret && q->rung != q->consumed)
+		exo_queue_ring_cq(q);
+	return ret;
+}
+
+/* Without a lock: the ring stays as long as the queue's memory. */
+bool exo_queue_posted(const struct exo_queue *q, u32 head)
+{
+	return READ_ONCE(q->dead) || exo_poller_stuck(q) ||
+	       ((exo_queue_dword3(q, head) >> 16) & 1) == exo_queue_phase(q, head);
+}
+
 int exo_queue_submit(struct exo_call *call)
 {
+	struct exo_queue_submit __user *answer = call->uarg;
 	struct exo_queue_submit *cmd = &call->arg.queue_submit;
 	int done;
 
@@ -164,9 +224,8 @@ int exo_queue_submit(struct exo_call *call)
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	call->detail = (struct exo_detail){};
-	done = exo_submit_locked(exo_queue_of(cap->object), call);
+	done = exo_submit_locked(exo_queue_of(cap->object), cap, call);
 	if (done < 0)
 		return done;
-	cmd->out_accepted = done;
-	return exo_call_respond(call);
+	return put_user((u32)done, &answer->out_accepted);
 }

@@ -182,12 +182,19 @@ static const struct vm_operations_struct exo_view_vm_ops = {
 
 /* ---- life ---- */
 
+/* What it shows can be reached through it no more. */
+static void exo_view_let_go(struct exo_object *object)
+{
+	exo_object_unuse(object);
+	exo_object_put(object);
+}
+
 static int exo_view_release(struct inode *inode, struct file *file)
 {
 	struct exo_view *view = file->private_data;
 
 	if (view->object)
-		exo_object_put(view->object);
+		exo_view_let_go(view->object);
 	mutex_destroy(&view->insert);
 	kfree(view);
 	return 0;
@@ -198,7 +205,7 @@ static const struct file_operations exo_view_fops = {
 	.release = exo_view_release,
 };
 
-static struct exo_view *exo_view_create(struct exo_cap *cap)
+static struct exo_view *exo_view_create(struct exo_object *object)
 {
 	struct exo_view *view = kzalloc(sizeof(*view), EXO_GFP);
 	struct file *file;
@@ -213,31 +220,16 @@ static struct exo_view *exo_view_create(struct exo_cap *cap)
 		kfree(view);
 		return ERR_CAST(file);
 	}
-	exo_object_get(cap->object);
-	view->object = cap->object;
-	view->outlives = cap->object->ops->map_outlives;
+	exo_object_get(object);
+	exo_object_use(object);
+	view->object = object;
+	view->outlives = object->ops->map_outlives;
 	view->file = file;
 	return view;
 }
 
-static int exo_view_get(struct exo_cap *cap)
-{
-	struct exo_view *view;
-
-	lockdep_assert_held(&cap->view_lock);
-	if (cap->view_dead)
-		return -ESTALE;
-	if (cap->view)
-		return 0;
-	view = exo_view_create(cap);
-	if (IS_ERR(view))
-		return PTR_ERR(view);
-	cap->view = view;
-	return 0;
-}
-
-/* The capability ends. Called once. What is left of a dead queue stays readable. */
-void exo_view_end(struct exo_view *view)
+/* Called once. What is left of a dead queue stays readable. */
+static void exo_view_end(struct exo_view *view)
 {
 	struct exo_object *object = NULL;
 
@@ -245,9 +237,45 @@ void exo_view_end(struct exo_view *view)
 		scoped_guard(rwsem_write, &view->lock)
 			swap(object, view->object);
 		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
-		exo_object_put(object);
+		exo_view_let_go(object);
 	}
 	fput(view->file);
+}
+
+void exo_view_slot_init(struct exo_view_slot *slot)
+{
+	mutex_init(&slot->lock);
+	slot->view = NULL;
+	slot->dead = false;
+}
+
+static int exo_view_slot_fill(struct exo_view_slot *slot, struct exo_object *object)
+{
+	struct exo_view *view;
+
+	lockdep_assert_held(&slot->lock);
+	if (slot->dead)
+		return -ESTALE;
+	if (slot->view)
+		return 0;
+	view = exo_view_create(object);
+	if (IS_ERR(view))
+		return PTR_ERR(view);
+	slot->view = view;
+	return 0;
+}
+
+void exo_view_slot_end(struct exo_view_slot *slot)
+{
+	struct exo_view *view;
+
+	scoped_guard(mutex, &slot->lock) {
+		view = slot->view;
+		slot->view = NULL;
+		slot->dead = true;
+	}
+	if (view)
+		exo_view_end(view);
 }
 
 /* ---- mmap ---- */
@@ -272,8 +300,23 @@ static void exo_view_attach_vma(struct exo_view *view, struct vm_area_struct *vm
 	vma->vm_private_data = view;
 }
 
+static int exo_view_map(struct exo_view_slot *slot, struct exo_object *object,
+			const struct exo_cap *cap, struct vm_area_struct *vma)
+{
+	int ret = object->ops->map_check(object, cap, vma);
+
+	if (ret)
+		return ret;
+	guard(mutex)(&slot->lock);
+	ret = exo_view_slot_fill(slot, object);
+	if (!ret)
+		exo_view_attach_vma(slot->view, vma);
+	return ret;
+}
+
 int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct exo_session *session = file->private_data;
 	u64 id = vma->vm_pgoff >> EXO_VIEW_PAGE_BITS;
 	pgoff_t page = vma->vm_pgoff & GENMASK_ULL(EXO_VIEW_PAGE_BITS - 1, 0);
 	int ret = exo_view_check_flags(vma);
@@ -282,22 +325,15 @@ int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
 		return ret;
 	if (id > EXO_CAPS_MAX || page + vma_pages(vma) > BIT_ULL(EXO_VIEW_PAGE_BITS))
 		return -EINVAL;
-	struct exo_cap *cap __free(exo_cap_put) = exo_cap_lookup(file->private_data, id);
+	vma->vm_pgoff = page;
+	if (!id)
+		return exo_view_map(&session->slot, &session->object, NULL, vma);
+	struct exo_cap *cap __free(exo_cap_put) = exo_cap_lookup(session, id);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
-	if (exo_object_gone(cap->object))
+	if (exo_cap_gone(cap))
 		return -ESTALE;
 	if (!cap->object->ops->map_check)
 		return -EINVAL;
-
-	vma->vm_pgoff = page;
-	ret = cap->object->ops->map_check(cap, vma);
-	if (ret)
-		return ret;
-	guard(mutex)(&cap->view_lock);
-	ret = exo_view_get(cap);
-	if (ret)
-		return ret;
-	exo_view_attach_vma(cap->view, vma);
-	return 0;
+	return exo_view_map(&cap->slot, cap->object, cap, vma);
 }

@@ -2,18 +2,33 @@
 /*
  * Views: what a capability maps into address spaces. All mappings made with one
  * capability share one view, which has a file of its own: so ending the
- * capability withdraws exactly its page table entries, and walks no other's.
+ * capability withdraws exactly its page table entries, and walks no other's. A
+ * session has one more view, of its own pages.
  */
 #ifndef EXO_VIEW_H
 #define EXO_VIEW_H
 
+#include <linux/mutex.h>
 #include <linux/types.h>
 
+struct exo_object;
 struct exo_view;
 struct file;
 struct vm_area_struct;
 
-/* mmap() offsets: the capability's number above, the offset in its object below. */
+/**
+ * struct exo_view_slot - where a capability or a session keeps its view
+ * @lock: guards the rest; short; taken under mmap_lock
+ * @view: once there is one
+ * @dead: no more mappings
+ */
+struct exo_view_slot {
+	struct mutex lock;
+	struct exo_view *view;
+	bool dead;
+};
+
+/* mmap() offsets: the capability's number (0: the session) above, the offset below. */
 #define EXO_VIEW_SHIFT 43
 
 static inline u64 exo_view_offset(u32 cap)
@@ -21,7 +36,11 @@ static inline u64 exo_view_offset(u32 cap)
 	return (u64)cap << EXO_VIEW_SHIFT;
 }
 
+void exo_view_slot_init(struct exo_view_slot *slot);
+
+/* No more mappings; those that were made are withdrawn, but for @map_outlives. */
+void exo_view_slot_end(struct exo_view_slot *slot);
+
 int exo_view_mmap(struct file *file, struct vm_area_struct *vma);
-void exo_view_end(struct exo_view *view);
 
 #endif

@@ -57,6 +57,15 @@ VARIANT(QUEUE_QUERY);
 VARIANT(QUEUE_ATTACH);
 VARIANT(QUEUE_DETACH);
 VARIANT(QUEUE_SUBMIT);
+VARIANT(QUEUE_EVENTFD);
+VARIANT(REVOKE);
+VARIANT(CAP_TAKEN);
+VARIANT(TREE_LIST);
+VARIANT(WAIT);
+VARIANT(EVENTS_CREATE);
+VARIANT(TOKEN_CREATE);
+VARIANT(TOKEN_REDEEM);
+VARIANT(TOKEN_CANCEL);
 
 static __u32 *arg_size(void *arg)
 {
@@ -92,11 +101,11 @@ FIXTURE_SETUP(command)
 	ASSERT_NE(NULL, self->command);
 	ASSERT_EQ(0, become_nobody());
 	self->base = call_zeroes(self, self->command->size);
-	if (variant->cmd == EXO_INFO) {
+	if (variant->cmd == EXO_INFO || variant->cmd == EXO_WAIT) {
 		ASSERT_EQ(0, self->base);
 	} else if (variant->cmd == EXO_CLAIM) {
 		ASSERT_EQ(-EPERM, self->base);
-	} else if (variant->cmd == EXO_CAP_LIST) {
+	} else if (variant->cmd == EXO_CAP_LIST || variant->cmd == EXO_EVENTS_CREATE) {
 		ASSERT_EQ(-EINVAL, self->base);
 	} else if (variant->cmd == EXO_CAP_DERIVE) {
 		ASSERT_EQ(-EBADF, self->base); /* 0 is not a session */

@@ -156,7 +156,9 @@ TEST_F(cap, query_tells_what_it_is)
 	EXPECT_NE(0, q.out_object);
 	EXPECT_EQ(0, q.out_nsid);
 	EXPECT_EQ(0, q.out_address);
-	EXPECT_EQ(0, q.__reserved);
+	EXPECT_EQ(0, q.out_qid);
+	EXPECT_EQ(0, q.out_deadline);
+	EXPECT_EQ(0, q.out_wanted);
 }
 
 TEST_F(cap, a_number_that_is_no_capability_is_enoent)
@@ -442,6 +444,24 @@ TEST_F(cap, list_pages_through_all_in_ascending_order)
 	EXPECT_EQ(0, memcmp(caps, again, n * sizeof(*caps)));
 }
 
+/* The kernel looks the first numbers up in another way than the rest. */
+TEST_F(cap, any_number_is_found_while_it_is_held_and_not_after)
+{
+	__u32 caps[200], i;
+	struct exo_cap_query q;
+
+	for (i = 0; i < ARRAY_SIZE(caps); i++)
+		ASSERT_EQ(0, derive(self->t.fd, self->frames, EXO_RIGHT_READ, EXO_SESSION_SELF, 0,
+				    0, &caps[i]));
+	for (i = 0; i < ARRAY_SIZE(caps); i += 2)
+		EXPECT_EQ(0, drop(self->t.fd, caps[i]));
+	for (i = 0; i < ARRAY_SIZE(caps); i++) {
+		EXPECT_EQ(i % 2 ? 0 : -ENOENT, query(self->t.fd, caps[i], &q));
+		EXPECT_EQ(i % 2 ? 0 : -ENOENT, drop(self->t.fd, caps[i]));
+		EXPECT_EQ(-ENOENT, query(self->t.fd, caps[i], &q));
+	}
+}
+
 TEST_F(cap, list_refuses_a_count_that_cannot_be_right)
 {
 	static const __u32 counts[] = { 0, EXO_CAPS_MAX + 1, ~0u };
@@ -642,6 +662,7 @@ TEST_F_TIMEOUT(table, a_full_table_refuses_every_new_capability, 240)
 	struct exo_queue_create queue;
 	__u64 start = now_ms(), used = frames_used(fd);
 	struct exo_info info_;
+	__u8 token[16];
 	__u32 cap, n;
 
 	if (memory_available_kib() < 600 * 1024)
@@ -675,6 +696,8 @@ TEST_F_TIMEOUT(table, a_full_table_refuses_every_new_capability, 240)
 	FULL(controller_create(fd, t->root_controller, EXO_RIGHT_QUEUE, 1, &cap));
 	FULL(extent_create(fd, t->root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 1, &cap));
 	FULL(queue_create(fd, t->root_controller, 8, &queue));
+	ASSERT_EQ(0, token_create(t->fd, t->pool, EXO_RIGHT_ALLOC, 1, token));
+	FULL(token_redeem(fd, token, &cap));
 #undef FULL
 	EXPECT_EQ(used, frames_used(fd));
 	/* One back: one more fits. */
@@ -696,6 +719,7 @@ TEST_F(table, everything_that_makes_a_capability_respects_the_depth)
 	struct exo_frames_alloc frames;
 	struct exo_queue_create queue;
 	__u64 used = frames_used(t->fd);
+	__u8 token[16];
 
 	for (i = 1; i < EXO_DEPTH_MAX; i++) {
 		ASSERT_EQ(0,
@@ -716,6 +740,8 @@ TEST_F(table, everything_that_makes_a_capability_respects_the_depth)
 	DEEP(controller_create(t->grantor, controller, EXO_RIGHT_QUEUE, 1, &cap));
 	DEEP(extent_create(t->grantor, controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 1, &cap));
 	DEEP(queue_create(t->grantor, controller, 8, &queue));
+	ASSERT_EQ(0, token_create(t->grantor, pool, EXO_RIGHT_ALLOC, 1, token));
+	DEEP(token_redeem(t->fd, token, &cap));
 #undef DEEP
 	EXPECT_EQ(used, frames_used(t->fd));
 	ASSERT_EQ(0, controller_query(t->grantor, controller, &after));

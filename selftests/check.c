@@ -15,7 +15,16 @@
 #define SENTINEL_BLOCKS 64u
 #define INSIDE 8192u /* bytes at the start of the extent that no attack may change */
 
-static const __u8 permitted_opcodes[] = { OP_FLUSH, OP_WRITE, OP_READ, OP_WRITE_ZEROES };
+static const __u8 permitted_opcodes[] = { OP_FLUSH, OP_WRITE, OP_READ, OP_COMPARE,
+					  OP_WRITE_ZEROES };
+
+/* Those that list their blocks: ranges.c has them. */
+static const __u8 listing_opcodes[] = { OP_DSM, OP_COPY };
+
+static bool reads_or_writes(__u8 opcode)
+{
+	return opcode == OP_READ || opcode == OP_WRITE || opcode == OP_COMPARE;
+}
 
 /* Bits that a command may have, from the table in the header, opcode aside. */
 static __u32 permitted_bits(__u8 opcode, unsigned int dword)
@@ -29,7 +38,7 @@ static __u32 permitted_bits(__u8 opcode, unsigned int dword)
 		return 0xffffffff; /* NSID */
 	case 6:
 	case 7: /* PRP1 */
-		return opcode == OP_READ || opcode == OP_WRITE ? 0xffffffff : 0;
+		return reads_or_writes(opcode) ? 0xffffffff : 0;
 	case 10:
 	case 11: /* SLBA */
 		return opcode == OP_FLUSH ? 0 : 0xffffffff;
@@ -248,8 +257,9 @@ static struct sqe legal(FIXTURE_DATA(check) * self, __u8 opcode)
 	return sqe_io(opcode, 0, 1, FIRST + 32, 7, self->b.offset);
 }
 
-#define BLOCKS_OPCODES 3
-static const __u8 blocks_opcodes[BLOCKS_OPCODES] = { OP_READ, OP_WRITE, OP_WRITE_ZEROES };
+#define BLOCKS_OPCODES 4
+static const __u8 blocks_opcodes[BLOCKS_OPCODES] = { OP_READ, OP_WRITE, OP_COMPARE,
+						     OP_WRITE_ZEROES };
 
 /* ---- values ---- */
 
@@ -363,7 +373,8 @@ TEST_F(check, every_other_opcode_is_refused)
 	for (opcode = 0; opcode < 256; opcode++) {
 		struct sqe sqe = legal(self, OP_READ);
 
-		if (memchr(permitted_opcodes, (int)opcode, sizeof(permitted_opcodes)))
+		if (memchr(permitted_opcodes, (int)opcode, sizeof(permitted_opcodes)) ||
+		    memchr(listing_opcodes, (int)opcode, sizeof(listing_opcodes)))
 			continue;
 		sqe.dw[0] = opcode;
 		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode,
@@ -463,6 +474,22 @@ TEST_F(check, deallocating_needs_the_right_to_trim)
 			 self->t.fd, 0, 0, &extent));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, extent));
 	EXPECT_EQ(0, ring_do(&self->ring, &sqe));
+}
+
+/* Without a buffer nothing else would bound what it makes the device do. */
+TEST_F(check, a_write_zeroes_larger_than_a_transfer_is_refused)
+{
+	const __u32 max = self->t.transfer_max / 512, start = FIRST + 32;
+	const __u32 more[] = { max + 1, max + 8, 2 * max, EXTENT_BLOCKS - 32 };
+	unsigned int i;
+
+	ASSERT_LT(2 * max, EXTENT_BLOCKS - 32);
+	for (i = 0; i < ARRAY_SIZE(more); i++) {
+		EXPECT_REFUSED(EMSGSIZE, EXO_REASON_TRANSFER, 12, more[i] * 512,
+			       ring_io(&self->ring, OP_WRITE_ZEROES, 1, start, more[i], 0));
+		EXPECT_EQ(self->t.transfer_max, last.limit);
+	}
+	EXPECT_EQ(0, ring_io(&self->ring, OP_WRITE_ZEROES, 1, start, max, 0));
 }
 
 /* ---- buffers ---- */
@@ -960,9 +987,11 @@ static bool is_legal(FIXTURE_DATA(check) * self, const struct sqe *sqe)
 		return true;
 	if (slba < FIRST || slba >= END || blocks > END - slba)
 		return false;
+	if (blocks * 512 > self->t.transfer_max)
+		return false;
 	if (opcode == OP_WRITE_ZEROES)
 		return !(sqe->dw[12] & DW12_DEAC);
-	if (blocks * 512 > self->t.transfer_max || prp1 & 3)
+	if (prp1 & 3)
 		return false;
 	return prp1 >= self->b.offset && prp1 < self->b.offset + self->b.size &&
 	       blocks * 512 <= self->b.offset + self->b.size - prp1;
@@ -970,7 +999,8 @@ static bool is_legal(FIXTURE_DATA(check) * self, const struct sqe *sqe)
 
 static struct sqe noise(FIXTURE_DATA(check) * self)
 {
-	struct sqe sqe = legal(self, permitted_opcodes[random_u32() % 4]);
+	struct sqe sqe =
+		legal(self, permitted_opcodes[random_u32() % ARRAY_SIZE(permitted_opcodes)]);
 	__u32 n = random_u32() % 4;
 
 	switch (random_u32() % 8) {
@@ -1011,6 +1041,8 @@ TEST_F_TIMEOUT(check, of_random_commands_exactly_the_legal_ones_pass, 120)
 		    sqe.dw[10] < FIRST + INSIDE / 512)
 			continue;
 		ret = ring_do(&self->ring, &sqe);
+		if (fine && opcode == OP_COMPARE && (ret & 0x7ff) == STATUS_COMPARE_FAILURE)
+			ret = 0;
 		if (fine) {
 			ASSERT_EQ(0, ret)
 			{

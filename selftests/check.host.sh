@@ -82,7 +82,7 @@ function watch_marks(lba, blocks,    at) {
 }
 
 function check_blocks(kind,    lba, blocks, edge) {
-	lba = value("lba")
+	lba = value(kind == "compare" ? "slba" : "lba")
 	blocks = value("nlb")
 	if (inside) {
 		if (value("nsid") != 1) {
@@ -131,7 +131,7 @@ finished { next }
 /pci_nvme_io_cmd/ {
 	commands++
 	opcode = value("opc")
-	if (inside && opcode != 0 && opcode != 1 && opcode != 2 && opcode != 8) {
+	if (inside && opcode != 0 && opcode != 1 && opcode != 2 && opcode != 5 && opcode != 8) {
 		complain("an opcode that is not permitted")
 		wrong_opcodes++
 	}
@@ -142,6 +142,9 @@ finished { next }
 }
 /pci_nvme_read / { check_blocks("read") }
 /pci_nvme_write / { check_blocks("write") }
+/pci_nvme_compare / { check_blocks("compare") }
+# That a Compare found a difference is an answer.
+inside && /pci_nvme_err_req_status/ && value("opc") == 5 && value("status") % 2048 == 645 { next }
 inside && /pci_nvme_(err|ub)_/ {
 	complain("the device found fault")
 	faults++

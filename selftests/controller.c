@@ -55,7 +55,8 @@ TEST_F(controller, it_tells_what_it_is)
 	EXPECT_EQ(self->t.address, q.out_address);
 	EXPECT_EQ(EXO_CONTROLLER_LIVE, q.out_state);
 	EXPECT_EQ(0, q.out_features & ~(EXO_CONTROLLER_TRANSLATED | EXO_CONTROLLER_WRITE_ZEROES |
-					EXO_CONTROLLER_VOLATILE_CACHE));
+					EXO_CONTROLLER_COMPARE | EXO_CONTROLLER_TRIM |
+					EXO_CONTROLLER_COPY | EXO_CONTROLLER_VOLATILE_CACHE));
 	EXPECT_LE(TENANT_QUEUES, q.out_queues);
 	EXPECT_LE(TENANT_QUEUES, q.out_queues_used);
 	EXPECT_LE(q.out_queues_used, q.out_queues);
@@ -213,9 +214,20 @@ TEST_F(controller, a_namespace_that_does_not_exist_is_refused)
 		EXPECT_EQ(wrong[i], last.value);
 	}
 	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller,
-					   EXO_NAMESPACE_NEXT, 0xffffffff, &ns));
-	EXPECT_EQ(-ENOENT, namespace_query(self->t.grantor, self->t.root_controller,
-					   EXO_NAMESPACE_NEXT, 0xfffffffe, &ns));
+					   EXO_NAMESPACE_NEXT, 0xfffffffd, &ns));
+}
+
+/* Identify, CNS 02h, has no list above these: NVMe base 2.0 section 5.17. */
+TEST_F(controller, a_list_that_the_device_refuses_is_EIO)
+{
+	struct exo_namespace_query ns;
+	__u32 nsid;
+
+	for (nsid = 0xfffffffe; nsid; nsid++) {
+		EXPECT_EQ(-EIO, namespace_query(self->t.grantor, self->t.root_controller,
+						EXO_NAMESPACE_NEXT, nsid, &ns));
+		EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -377,6 +377,7 @@ FIXTURE_SETUP(slow)
 FIXTURE_TEARDOWN(slow)
 {
 	set_timeout("io", 30000);
+	set_timeout("admin", 60000);
 	tenant_destroy(&self->t);
 }
 
@@ -595,6 +596,70 @@ TEST_F(slow, a_killed_process_with_slow_commands_ends_within_the_limit)
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_GT(200 + self->per_command_ms * 30 + 5000, now_ms() - start);
 	EXPECT_EQ(0, ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST, 8, self->b.offset));
+}
+
+/* A queue of its own, filled with the largest Write Zeroes that the check lets pass. */
+static int fill_with_zeroes(struct __test_metadata *_metadata, struct tenant *t, __u32 depth)
+{
+	struct exo_controller_query q;
+	__u32 blocks = 65536, extent, i;
+	struct ring ring;
+	int fd;
+
+	ASSERT_EQ(0, controller_query(t->fd, t->controller, &q));
+	fd = session_open();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, extent_create(t->grantor, t->root_controller, SLOW_NSID, EXO_RIGHT_WRITE,
+				   EXTENT_FIRST, blocks, &extent));
+	ASSERT_EQ(0, derive(t->grantor, extent, EXO_RIGHT_WRITE, fd, 0, 0, &extent));
+	ASSERT_EQ(0, derive(t->fd, t->controller, EXO_RIGHT_QUEUE, fd, 0, 0, &i));
+	ASSERT_EQ(0, ring_create(fd, i, depth, &ring));
+	ASSERT_EQ(0, queue_attach(fd, ring.cap, extent));
+	for (i = 0; i < depth; i++) {
+		struct sqe sqe =
+			sqe_io(OP_WRITE_ZEROES, (__u16)i, SLOW_NSID, EXTENT_FIRST, blocks - 1, 0);
+		int ret;
+
+		ring_push(&ring, &sqe);
+		ret = ring_submit(&ring, NULL);
+		if (ret) {
+			ASSERT_EQ(-EMSGSIZE, ret);
+			ASSERT_EQ(0, i);
+			ring_rewind(&ring);
+			blocks = (__u32)(last.limit / t->block);
+			i--;
+		}
+	}
+	TH_LOG("%u times %u blocks", depth, blocks);
+	ring_unmap(&ring);
+	return fd;
+}
+
+TEST_F(slow, a_heap_of_the_largest_write_zeroes_does_not_fail_the_controller)
+{
+	struct exo_controller_query q;
+	struct ring ring;
+	__u64 start;
+	int fd;
+
+	ASSERT_EQ(0, controller_query(self->t.fd, self->t.controller, &q));
+	if (!(q.out_features & EXO_CONTROLLER_WRITE_ZEROES))
+		SKIP(return, "this controller has no Write Zeroes");
+	/* 3 s of work; without a limit to each it would be minutes. */
+	fd = fill_with_zeroes(_metadata, &self->t, 60);
+	ASSERT_EQ(0, set_timeout("io", 200));
+	ASSERT_EQ(0, set_timeout("admin", 10000));
+	start = now_ms();
+	close(fd);
+	EXPECT_GT(10000, now_ms() - start);
+	ASSERT_EQ(0, controller_query(self->t.fd, self->t.controller, &q));
+	EXPECT_EQ(EXO_CONTROLLER_LIVE, q.out_state);
+	/* The others go on, and new ones can begin. */
+	EXPECT_EQ(0, ring_io(&self->ring, OP_READ, 1, EXTENT_FIRST, 8, self->b.offset));
+	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 4, &ring));
+	ASSERT_EQ(0, queue_attach(self->t.fd, ring.cap, self->t.extent));
+	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 8, self->b.offset));
+	ring_unmap(&ring);
 }
 
 /* ---- the function goes away ---- */

@@ -4,6 +4,7 @@
  * the kernel offers that; and a device that stops answering or disappears.
  */
 #include <limits.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,7 +23,15 @@ FIXTURE(injection)
 	struct exo_frames_alloc frames;
 	struct exo_queue_create queue;
 	__u32 scratch; /* what a successful call made */
-	bool made;
+	/* For those that need more before each fault. */
+	int other;
+	struct events events;
+	__u32 top, victim, taken;
+	__u8 token[16];
+	int eventfd;
+	__u64 deadline;
+	void *ring;
+	unsigned int polled; /* queues that got no vector */
 };
 
 FIXTURE_SETUP(injection)
@@ -135,31 +144,58 @@ static int do_extent_create(FIXTURE_DATA(injection) * self)
 			     EXTENT_FIRST, 8, &self->scratch);
 }
 
+/* It takes an interrupt vector; without memory for that it is polled instead. */
 static int do_queue_create(FIXTURE_DATA(injection) * self)
 {
 	struct exo_queue_create arg;
 	int ret = queue_create(self->t.grantor, self->t.root_controller, 64, &arg);
 
 	self->scratch = arg.out_cap;
+	self->polled += !ret && arg.out_completion == EXO_COMPLETION_POLLED;
 	return ret;
 }
 
+static int do_queue_create_thread(FIXTURE_DATA(injection) * self)
+{
+	struct exo_queue_create arg = {
+		.flags = EXO_QUEUE_POLLED | EXO_QUEUE_THREAD,
+		.controller = self->t.root_controller,
+		.depth = 8,
+		.thread_cpu = EXO_CPU_ANY,
+		.thread_percent = 1,
+	};
+	int ret = call(self->t.grantor, EXO_QUEUE_CREATE, &arg);
+
+	self->scratch = arg.out_cap;
+	return ret;
+}
+
+/**
+ * struct subject - a call to be failed
+ * @prepare: what comes before it, each time; NULL: nothing
+ * @run: the call
+ * @finish: what must hold after it, if it succeeded and if not; ends what @prepare began.
+ *	NULL: it made a capability in the grantor's session
+ */
 struct subject {
 	const char *name;
 	operation run;
+	operation prepare;
+	void (*finish)(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self, int ret);
 };
 
-/* Everything that makes a capability in the grantor's session. */
+/* Everything that makes a capability in the grantor's session; a queue last. */
 static const struct subject makers[] = {
-	{ "claim a pool", do_claim },
-	{ "claim a controller", do_claim_controller },
-	{ "derive", do_derive },
-	{ "make a pool", do_pool_create },
-	{ "allocate frames", do_frames_alloc },
-	{ "allocate 2 MiB frames", do_frames_alloc_huge },
-	{ "make a controller", do_controller_create },
-	{ "make an extent", do_extent_create },
-	{ "make a queue", do_queue_create },
+	{ .name = "claim a pool", .run = do_claim },
+	{ .name = "claim a controller", .run = do_claim_controller },
+	{ .name = "derive", .run = do_derive },
+	{ .name = "make a pool", .run = do_pool_create },
+	{ .name = "allocate frames", .run = do_frames_alloc },
+	{ .name = "allocate 2 MiB frames", .run = do_frames_alloc_huge },
+	{ .name = "make a controller", .run = do_controller_create },
+	{ .name = "make an extent", .run = do_extent_create },
+	{ .name = "make a queue with a thread", .run = do_queue_create_thread },
+	{ .name = "make a queue", .run = do_queue_create },
 };
 
 struct state {
@@ -167,6 +203,7 @@ struct state {
 	__u64 frames;
 	__u64 pool_used;
 	__u32 queues_used;
+	__u32 vectors_used;
 };
 
 static struct state state_of(FIXTURE_DATA(injection) * self)
@@ -180,46 +217,75 @@ static struct state state_of(FIXTURE_DATA(injection) * self)
 	pool_query(self->t.grantor, self->t.root_pool, NULL, &s.pool_used);
 	controller_query(self->t.grantor, self->t.root_controller, &q);
 	s.queues_used = q.out_queues_used;
+	s.vectors_used = q.out_vectors_used;
 	return s;
 }
 
-/* Fails the 1st, 2nd, … thing until none is left; what failed must have changed nothing. */
-static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
-		  const struct subject *subject)
+static void expect_same(struct __test_metadata *_metadata, struct state before, struct state after)
 {
-	struct state before = state_of(self), after;
-	int n, ret, failed = 0, tolerated = 0;
+	EXPECT_EQ(before.caps, after.caps);
+	EXPECT_EQ(before.frames, after.frames);
+	EXPECT_EQ(before.pool_used, after.pool_used);
+	EXPECT_EQ(before.queues_used, after.queues_used);
+	EXPECT_EQ(before.vectors_used, after.vectors_used);
+}
 
-	for (n = 1; n < 400; n++) {
-		bool hit;
+static void expect_fault(struct __test_metadata *_metadata, const struct subject *subject, int n,
+			 int ret)
+{
+	EXPECT_TRUE(ret == -ENOMEM || ret == -EFAULT)
+	{
+		TH_LOG("%s, fault %d: %s", subject->name, n, strerror(-ret));
+	}
+	if (ret == -ENOMEM) {
+		EXPECT_EQ(EXO_REASON_MEMORY, last.reason);
+	}
+}
 
+/*
+ * Fails the 1st, 2nd, … thing until none is left; what failed must have changed nothing.
+ * Returns how many did fail: something else that the kernel does for this task may take the
+ * fault instead.
+ */
+static int sweep_once(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+		      const struct subject *subject)
+{
+	int n, ret = 0, failed = 0, tolerated = 0;
+	bool hit = true;
+
+	for (n = 1; n < 400 && hit; n++) {
+		struct state before = state_of(self);
+
+		if (subject->prepare) {
+			ASSERT_EQ(0, subject->prepare(self));
+		}
 		inject(n);
 		ret = subject->run(self);
 		hit = injected();
 		if (ret) {
-			failed++;
 			EXPECT_TRUE(hit);
-			EXPECT_TRUE(ret == -ENOMEM || ret == -EFAULT)
-			{
-				TH_LOG("%s, fault %d: %s", subject->name, n, strerror(-ret));
-			}
-			if (ret == -ENOMEM) {
-				EXPECT_EQ(EXO_REASON_MEMORY, last.reason);
-			}
-		} else {
-			tolerated += hit;
-			EXPECT_EQ(0, drop(self->t.grantor, self->scratch));
+			expect_fault(_metadata, subject, n, ret);
 		}
-		after = state_of(self);
-		EXPECT_EQ(before.caps, after.caps);
-		EXPECT_EQ(before.frames, after.frames);
-		EXPECT_EQ(before.pool_used, after.pool_used);
-		EXPECT_EQ(before.queues_used, after.queues_used);
-		if (!hit)
-			break;
+		failed += ret != 0;
+		tolerated += !ret && hit;
+		if (subject->finish)
+			subject->finish(_metadata, self, ret);
+		else if (!ret)
+			EXPECT_EQ(0, drop(self->t.grantor, self->scratch));
+		expect_same(_metadata, before, state_of(self));
 	}
 	EXPECT_EQ(0, ret);
 	TH_LOG("%s: %d faults failed it, %d did not", subject->name, failed, tolerated);
+	return failed;
+}
+
+static void sweep(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+		  const struct subject *subject)
+{
+	int i, failed = 0;
+
+	for (i = 0; i < 5 && !failed; i++)
+		failed = sweep_once(_metadata, self, subject);
 	EXPECT_LT(0, failed);
 }
 
@@ -229,6 +295,346 @@ TEST_F_TIMEOUT(injection, fails_whatever_makes_a_capability_and_changes_nothing,
 
 	for (i = 0; i < ARRAY_SIZE(makers); i++)
 		sweep(_metadata, self, &makers[i]);
+	for (i = 0; i < 5 && !self->polled; i++)
+		sweep(_metadata, self, &makers[ARRAY_SIZE(makers) - 1]);
+	/* A queue without a vector is one that could not have one. */
+	EXPECT_LT(0, self->polled);
+}
+
+/* ---- events and waits ---- */
+
+static int prepare_session(FIXTURE_DATA(injection) * self)
+{
+	self->other = session_open();
+	return self->other < 0 ? self->other : 0;
+}
+
+static int do_events_create(FIXTURE_DATA(injection) * self)
+{
+	struct exo_events_create arg = { .entries = 256 };
+
+	return call(self->other, EXO_EVENTS_CREATE, &arg);
+}
+
+/* Once for each session: one that failed does not count. */
+static void finish_events_create(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+				 int ret)
+{
+	EXPECT_EQ(ret ? 0 : -EEXIST, do_events_create(self));
+	close(self->other);
+}
+
+static int prepare_events(FIXTURE_DATA(injection) * self)
+{
+	int ret = prepare_session(self);
+
+	return ret ? ret : events_create(self->other, 16, &self->events);
+}
+
+static void events_end(FIXTURE_DATA(injection) * self)
+{
+	munmap(self->events.control, PAGE);
+	munmap((void *)self->events.status, 2 * PAGE);
+	close(self->other);
+}
+
+/* Control page and status page, as the program would have them. */
+static int do_events_map(FIXTURE_DATA(injection) * self)
+{
+	self->ring = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, self->other, 2 * PAGE);
+	/* mmap() has no detail. */
+	last.reason = EXO_REASON_MEMORY;
+	if (self->ring == MAP_FAILED)
+		return -errno;
+	return touch_read(self->ring) ? -EFAULT : 0;
+}
+
+static void finish_events_map(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			      int ret)
+{
+	if (ret && self->ring != MAP_FAILED)
+		munmap(self->ring, 2 * PAGE);
+	if (ret) {
+		EXPECT_EQ(0, do_events_map(self));
+	}
+	EXPECT_EQ(0, touch_read(self->ring));
+	munmap(self->ring, 2 * PAGE);
+	events_end(self);
+}
+
+/* Beforehand: where the clock is a system call, it can fail, too. */
+static int prepare_wait(FIXTURE_DATA(injection) * self)
+{
+	self->deadline = now_ns() + 5000000;
+	return 0;
+}
+
+static int do_wait(FIXTURE_DATA(injection) * self)
+{
+	__u64 ready;
+
+	return wait_queues(self->t.fd, &self->queue.out_cap, 1, self->deadline, &ready);
+}
+
+static void finish_wait(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			int ret __attribute__((unused)))
+{
+	EXPECT_EQ(0, do_wait(self));
+}
+
+static int prepare_eventfd(FIXTURE_DATA(injection) * self)
+{
+	self->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return self->eventfd < 0 ? -errno : 0;
+}
+
+static int do_eventfd(FIXTURE_DATA(injection) * self)
+{
+	return queue_eventfd(self->t.fd, self->queue.out_cap, self->eventfd);
+}
+
+static void finish_eventfd(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			   int ret __attribute__((unused)))
+{
+	EXPECT_EQ(0, queue_eventfd(self->t.fd, self->queue.out_cap, -1));
+	EXPECT_EQ(0, close(self->eventfd));
+}
+
+static const struct subject waits[] = {
+	{ "make an event ring", do_events_create, prepare_session, finish_events_create },
+	{ "map an event ring", do_events_map, prepare_events, finish_events_map },
+	{ "wait", do_wait, prepare_wait, finish_wait },
+	{ "set an eventfd", do_eventfd, prepare_eventfd, finish_eventfd },
+};
+
+TEST_F_TIMEOUT(injection, fails_events_and_waits_and_changes_nothing, 300)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(waits); i++)
+		sweep(_metadata, self, &waits[i]);
+}
+
+/* ---- tokens ---- */
+
+static int do_token_create(FIXTURE_DATA(injection) * self)
+{
+	memset(self->token, 0, sizeof(self->token));
+	return token_create(self->t.grantor, self->t.root_pool, EXO_RIGHT_ALLOC, 1, self->token);
+}
+
+/* One that failed does not exist, even if it was told before it did. */
+static void finish_token_create(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+				int ret)
+{
+	EXPECT_EQ(ret ? -ENOENT : 0, token_cancel(self->t.grantor, self->token));
+}
+
+static int do_token_redeem(FIXTURE_DATA(injection) * self)
+{
+	return token_redeem(self->t.grantor, self->token, &self->scratch);
+}
+
+/* It was good for one time: one that failed has not used that. */
+static void finish_token_redeem(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+				int ret)
+{
+	if (ret) {
+		EXPECT_EQ(0, do_token_redeem(self));
+	}
+	EXPECT_EQ(0, drop(self->t.grantor, self->scratch));
+	EXPECT_EQ(-ENOENT, do_token_redeem(self));
+}
+
+static int do_token_cancel(FIXTURE_DATA(injection) * self)
+{
+	return token_cancel(self->t.grantor, self->token);
+}
+
+static void finish_token_cancel(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+				int ret)
+{
+	EXPECT_EQ(ret ? 0 : -ENOENT, do_token_redeem(self));
+	if (ret) {
+		EXPECT_EQ(0, drop(self->t.grantor, self->scratch));
+	}
+}
+
+static const struct subject tokens[] = {
+	{ "make a token", do_token_create, NULL, finish_token_create },
+	{ "redeem a token", do_token_redeem, do_token_create, finish_token_redeem },
+	{ "cancel a token", do_token_cancel, do_token_create, finish_token_cancel },
+};
+
+TEST_F_TIMEOUT(injection, fails_tokens_and_uses_nothing_up, 300)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tokens); i++)
+		sweep(_metadata, self, &tokens[i]);
+}
+
+/* ---- revocation ---- */
+
+#define TAKEN_MAX 4
+
+/* Below @top another session holds a pool and frames. */
+static int prepare_pool(FIXTURE_DATA(injection) * self)
+{
+	const __u32 rights = EXO_RIGHT_ALLOC | EXO_RIGHT_NAMES;
+	struct exo_frames_alloc f;
+	int ret = prepare_events(self);
+
+	if (!ret)
+		ret = pool_create(self->t.grantor, self->t.root_pool, rights, 64, &self->top);
+	if (!ret)
+		ret = derive(self->t.grantor, self->top, rights, self->other, 0, 0, &self->victim);
+	if (!ret)
+		ret = frames_alloc(self->other, self->victim, EXO_ORDER_4K, 4, ANY_NODE, &f);
+	self->taken = f.out_cap;
+	return ret;
+}
+
+/* Another session has a queue, with an extent and frames to use with it. */
+static int prepare_controller(FIXTURE_DATA(injection) * self)
+{
+	struct tenant *t = &self->t;
+	struct exo_queue_create q;
+	__u32 frames, extent;
+	__u64 offset;
+	int ret = prepare_events(self);
+
+	if (!ret)
+		ret = controller_create(t->grantor, t->root_controller, EXO_RIGHT_QUEUE, 1,
+					&self->top);
+	if (!ret)
+		ret = derive(t->grantor, self->top, EXO_RIGHT_QUEUE, self->other, 0, 0,
+			     &self->victim);
+	if (!ret)
+		ret = derive(t->fd, self->frames.out_cap, EXO_RIGHT_READ, self->other, 0, 0,
+			     &frames);
+	if (!ret)
+		ret = derive(t->fd, t->extent, EXO_RIGHT_READ, self->other, 0, 0, &extent);
+	if (!ret)
+		ret = queue_create(self->other, self->victim, 8, &q);
+	if (!ret)
+		ret = queue_attach(self->other, q.out_cap, extent);
+	if (!ret)
+		ret = dma_attach(self->other, self->victim, frames, &offset);
+	self->taken = q.out_cap;
+	return ret;
+}
+
+static int do_revoke(FIXTURE_DATA(injection) * self)
+{
+	struct exo_revoke_record records[TAKEN_MAX];
+	struct exo_revoke arg = { .records = (uintptr_t)records, .count = TAKEN_MAX };
+
+	return cap_revoke(self->t.grantor, self->top, 0, 0, &arg);
+}
+
+static int do_revoke_frames(FIXTURE_DATA(injection) * self)
+{
+	struct exo_revoke_record records[TAKEN_MAX];
+	struct exo_revoke arg = { .records = (uintptr_t)records, .count = TAKEN_MAX };
+
+	return cap_revoke(self->t.grantor, self->top, 0, 2, &arg);
+}
+
+/* Without memory it is refused before anything was asked or taken. */
+static void nothing_was_asked(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self)
+{
+	struct exo_cap_query q;
+	struct exo_event e;
+	__u32 caps[TAKEN_MAX], child;
+
+	EXPECT_EQ(0, list_marked(self->other, EXO_LIST_ASKED, caps, TAKEN_MAX));
+	EXPECT_EQ(0, list_marked(self->other, EXO_LIST_TAKEN, caps, TAKEN_MAX));
+	EXPECT_EQ(-ETIMEDOUT, events_next(&self->events, &e, 0));
+	EXPECT_EQ(0, query(self->other, self->taken, &q));
+	/* And nothing is closed to derivation. */
+	EXPECT_EQ(0, query(self->other, self->victim, &q));
+	EXPECT_EQ(0,
+		  derive(self->other, self->victim, q.out_rights, EXO_SESSION_SELF, 0, 0, &child));
+	EXPECT_EQ(0, drop(self->other, child));
+}
+
+static void finish_revoke(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			  int ret)
+{
+	__u32 caps[TAKEN_MAX];
+	int taken = list_marked(self->other, EXO_LIST_TAKEN, caps, TAKEN_MAX);
+
+	if (ret == -ENOMEM)
+		nothing_was_asked(_metadata, self);
+	else if (!ret)
+		EXPECT_LT(0, taken);
+	/* Whatever happened, it can be done now; and twice does no harm. */
+	EXPECT_EQ(0, do_revoke(self));
+	EXPECT_EQ(2, list_marked(self->other, EXO_LIST_TAKEN, caps, TAKEN_MAX));
+	EXPECT_EQ(0, drop(self->t.grantor, self->top));
+	events_end(self);
+}
+
+static int prepare_taken(FIXTURE_DATA(injection) * self)
+{
+	int ret = prepare_pool(self);
+
+	return ret ? ret : do_revoke(self);
+}
+
+static int do_cap_taken(FIXTURE_DATA(injection) * self)
+{
+	__u64 names[4];
+	struct exo_cap_taken arg = {
+		.cap = self->taken,
+		.count = 4,
+		.names = (uintptr_t)names,
+	};
+
+	return call(self->other, EXO_CAP_TAKEN, &arg);
+}
+
+static void finish_cap_taken(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			     int ret __attribute__((unused)))
+{
+	EXPECT_EQ(0, do_cap_taken(self));
+	EXPECT_EQ(0, drop(self->t.grantor, self->top));
+	events_end(self);
+}
+
+static int do_tree_list(FIXTURE_DATA(injection) * self)
+{
+	struct exo_tree_entry entries[8];
+	struct exo_tree_list arg = {
+		.cap = self->t.root_pool,
+		.count = ARRAY_SIZE(entries),
+		.entries = (uintptr_t)entries,
+	};
+
+	return call(self->t.grantor, EXO_TREE_LIST, &arg);
+}
+
+static void finish_tree_list(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			     int ret __attribute__((unused)))
+{
+	EXPECT_EQ(0, do_tree_list(self));
+}
+
+static const struct subject revocations[] = {
+	{ "revoke a pool", do_revoke, prepare_pool, finish_revoke },
+	{ "revoke frames of a pool", do_revoke_frames, prepare_pool, finish_revoke },
+	{ "revoke a controller", do_revoke, prepare_controller, finish_revoke },
+	{ "ask what was taken", do_cap_taken, prepare_taken, finish_cap_taken },
+	{ "list a tree", do_tree_list, NULL, finish_tree_list },
+};
+
+TEST_F_TIMEOUT(injection, fails_a_revocation_before_anything_was_asked, 300)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(revocations); i++)
+		sweep(_metadata, self, &revocations[i]);
 }
 
 TEST_F_TIMEOUT(injection, fails_an_attachment_of_frames_and_changes_nothing, 120)
@@ -387,7 +793,7 @@ FIXTURE(device)
 
 FIXTURE_VARIANT(device)
 {
-	__u16 without;
+	__u16 without; /* 0: nothing, but the function is reset behind the driver's back */
 };
 
 FIXTURE_VARIANT_ADD(device, that_reaches_no_memory){
@@ -396,6 +802,10 @@ FIXTURE_VARIANT_ADD(device, that_reaches_no_memory){
 
 FIXTURE_VARIANT_ADD(device, that_has_no_registers){
 	.without = PCI_COMMAND_MEMORY,
+};
+
+FIXTURE_VARIANT_ADD(device, that_was_reset){
+	.without = 0,
 };
 
 static int timeout_set(unsigned int ms)
@@ -445,14 +855,25 @@ FIXTURE_TEARDOWN(device)
 	tenant_destroy(&t);
 }
 
-static int cripple(int config, __u16 without, bool broken)
+static int reset_function(__u32 address)
+{
+	char path[PATH_MAX], name[16];
+
+	machine_name(address, name);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/reset", name);
+	return write_file(path, "1");
+}
+
+static int cripple(FIXTURE_DATA(device) * self, __u16 without, bool broken)
 {
 	__u16 command;
 
-	if (pread(config, &command, 2, PCI_COMMAND) != 2)
+	if (!without)
+		return broken ? reset_function(self->t.address) : 0;
+	if (pread(self->config, &command, 2, PCI_COMMAND) != 2)
 		return -EIO;
 	command = broken ? command & ~without : command | without;
-	return pwrite(config, &command, 2, PCI_COMMAND) == 2 ? 0 : -EIO;
+	return pwrite(self->config, &command, 2, PCI_COMMAND) == 2 ? 0 : -EIO;
 }
 
 static void the_controller_has_failed(struct __test_metadata *_metadata,
@@ -505,13 +926,13 @@ TEST_F_TIMEOUT(device, fails_for_good_when_an_admin_command_has_no_answer, 120)
 	struct exo_queue_create queue;
 	__u64 start = now_ms();
 
-	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	ASSERT_EQ(0, cripple(self, variant->without, true));
 	EXPECT_EQ(-ETIMEDOUT, queue_create(self->t.fd, self->t.controller, 8, &queue));
 	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
 	EXPECT_EQ(400, last.value);
 	EXPECT_GT(10000, now_ms() - start);
 	the_controller_has_failed(_metadata, self);
-	ASSERT_EQ(0, cripple(self->config, variant->without, false));
+	ASSERT_EQ(0, cripple(self, variant->without, false));
 	/* Its memory is not lost, whatever it believes. */
 	ASSERT_EQ(0, buffer_free(self->t.fd, &self->b));
 	ASSERT_EQ(0, drop(self->t.fd, self->ring.cap));
@@ -523,26 +944,26 @@ TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 120)
 	__u32 cap;
 
 	/* Its first extent in this binding: the device is asked. */
-	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	ASSERT_EQ(0, cripple(self, variant->without, true));
 	EXPECT_EQ(-ETIMEDOUT, extent_create(self->t.grantor, self->t.root_controller, 2,
 					    EXO_RIGHT_READ, 0, 1, &cap));
 	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
 	EXPECT_EQ(400, last.value);
 	the_controller_has_failed(_metadata, self);
-	ASSERT_EQ(0, cripple(self->config, variant->without, false));
+	ASSERT_EQ(0, cripple(self, variant->without, false));
 }
 
 TEST_F_TIMEOUT(device, that_does_not_list_its_namespaces_fails, 120)
 {
 	struct exo_namespace_query ns;
 
-	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	ASSERT_EQ(0, cripple(self, variant->without, true));
 	EXPECT_EQ(-ETIMEDOUT, namespace_query(self->t.grantor, self->t.root_controller,
 					      EXO_NAMESPACE_NEXT, 1, &ns));
 	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
 	EXPECT_EQ(400, last.value);
 	the_controller_has_failed(_metadata, self);
-	ASSERT_EQ(0, cripple(self->config, variant->without, false));
+	ASSERT_EQ(0, cripple(self, variant->without, false));
 }
 
 TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 120)
@@ -552,7 +973,7 @@ TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 120)
 	__u32 i, accepted;
 
 	ASSERT_EQ(0, write_file("/sys/module/exo/parameters/io_timeout_ms", "400"));
-	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	ASSERT_EQ(0, cripple(self, variant->without, true));
 	for (i = 0; i < 16; i++) {
 		sqe.dw[0] = OP_READ | i << 16;
 		ring_push(&self->ring, &sqe);
@@ -567,7 +988,7 @@ TEST_F_TIMEOUT(device, that_fails_lets_processes_end_in_bounded_time, 120)
 	EXPECT_EQ(0, buffer_free(self->t.fd, &self->b));
 	EXPECT_GT(15000, now_ms() - start);
 	EXPECT_EQ(0, write_file("/sys/module/exo/parameters/io_timeout_ms", "30000"));
-	ASSERT_EQ(0, cripple(self->config, variant->without, false));
+	ASSERT_EQ(0, cripple(self, variant->without, false));
 }
 
 TEST_F_TIMEOUT(device, that_fails_can_be_unbound, 120)
@@ -575,14 +996,14 @@ TEST_F_TIMEOUT(device, that_fails_can_be_unbound, 120)
 	__u64 start;
 
 	ASSERT_EQ(0, write_file("/sys/module/exo/parameters/io_timeout_ms", "400"));
-	ASSERT_EQ(0, cripple(self->config, variant->without, true));
+	ASSERT_EQ(0, cripple(self, variant->without, true));
 	start = now_ms();
 	EXPECT_EQ(0, machine_unbind(self->t.address));
 	EXPECT_GT(20000, now_ms() - start);
 	EXPECT_EQ(0, write_file("/sys/module/exo/parameters/io_timeout_ms", "30000"));
 	EXPECT_EQ(EXO_QUEUE_DEAD, self->ring.status->state);
 	EXPECT_EQ(-ESTALE, queue_submit(self->t.fd, self->ring.cap, NULL));
-	cripple(self->config, variant->without, false);
+	cripple(self, variant->without, false);
 	ASSERT_EQ(0, buffer_free(self->t.fd, &self->b));
 	EXPECT_EQ(self->used, frames_used_soon(self->t.grantor, self->used));
 }

@@ -31,8 +31,12 @@ const struct command commands[] = {
 	COMMAND_RESERVED(EXO_CLAIM, exo_claim),
 	COMMAND(EXO_CAP_DERIVE, exo_cap_derive),
 	COMMAND_RESERVED(EXO_CAP_QUERY, exo_cap_query),
-	COMMAND_RESERVED(EXO_CAP_LIST, exo_cap_list),
+	{ "EXO_CAP_LIST", EXO_CAP_LIST, sizeof(struct exo_cap_list),
+	  offsetof(struct exo_cap_list, __reserved), EXO_LIST_ASKED | EXO_LIST_TAKEN },
 	COMMAND_RESERVED(EXO_CAP_DROP, exo_cap_drop),
+	COMMAND_RESERVED(EXO_REVOKE, exo_revoke),
+	COMMAND_RESERVED(EXO_CAP_TAKEN, exo_cap_taken),
+	COMMAND_RESERVED(EXO_TREE_LIST, exo_tree_list),
 	COMMAND_RESERVED(EXO_POOL_CREATE, exo_pool_create),
 	COMMAND_RESERVED(EXO_POOL_QUERY, exo_pool_query),
 	COMMAND_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc),
@@ -44,11 +48,19 @@ const struct command commands[] = {
 	COMMAND(EXO_EXTENT_CREATE, exo_extent_create),
 	COMMAND(EXO_DMA_ATTACH, exo_dma_attach),
 	COMMAND(EXO_DMA_DETACH, exo_dma_detach),
-	COMMAND(EXO_QUEUE_CREATE, exo_queue_create),
-	COMMAND_RESERVED(EXO_QUEUE_QUERY, exo_queue_query),
+	{ "EXO_QUEUE_CREATE", EXO_QUEUE_CREATE, sizeof(struct exo_queue_create), 0,
+	  EXO_QUEUE_POLLED | EXO_QUEUE_THREAD },
+	COMMAND(EXO_QUEUE_QUERY, exo_queue_query),
 	COMMAND(EXO_QUEUE_ATTACH, exo_queue_attach),
 	COMMAND(EXO_QUEUE_DETACH, exo_queue_detach),
 	COMMAND(EXO_QUEUE_SUBMIT, exo_queue_submit),
+	COMMAND(EXO_QUEUE_EVENTFD, exo_queue_eventfd),
+	{ "EXO_WAIT", EXO_WAIT, sizeof(struct exo_wait), 0, EXO_WAIT_EVENTS },
+	COMMAND_RESERVED(EXO_EVENTS_CREATE, exo_events_create),
+	{ "EXO_TOKEN_CREATE", EXO_TOKEN_CREATE, sizeof(struct exo_token_create),
+	  offsetof(struct exo_token_create, __reserved), EXO_TOKEN_UID },
+	COMMAND(EXO_TOKEN_REDEEM, exo_token_redeem),
+	COMMAND(EXO_TOKEN_CANCEL, exo_token_cancel),
 };
 const unsigned int commands_count = sizeof(commands) / sizeof(commands[0]);
 
@@ -82,6 +94,7 @@ static void provoked_record(unsigned int cmd, int err, __u32 reason)
 {
 	static unsigned char seen[256][134][64];
 	unsigned char *mark;
+	char line[96];
 
 	if (err > 133 || reason > 63)
 		return;
@@ -89,7 +102,10 @@ static void provoked_record(unsigned int cmd, int err, __u32 reason)
 	if (*mark || provoked_fd < 0)
 		return;
 	*mark = 1;
-	dprintf(provoked_fd, "refusal %s %s %u\n", command_name(cmd), strerrorname_np(err), reason);
+	/* In one write: a test may kill this process at any moment. */
+	snprintf(line, sizeof(line), "refusal %s %s %u\n", command_name(cmd), strerrorname_np(err),
+		 reason);
+	record(line);
 }
 
 void record(const char *line)
@@ -327,6 +343,129 @@ int queue_create(int fd, __u32 controller, __u32 depth, struct exo_queue_create 
 	return call(fd, EXO_QUEUE_CREATE, out);
 }
 
+int queue_eventfd(int fd, __u32 queue, int eventfd)
+{
+	struct exo_queue_eventfd arg = { .queue = queue, .eventfd = eventfd };
+
+	return call(fd, EXO_QUEUE_EVENTFD, &arg);
+}
+
+int wait_queues(int fd, const __u32 *queues, __u32 count, __u64 deadline, __u64 *ready)
+{
+	struct exo_wait arg = {
+		.queues = (uintptr_t)queues,
+		.count = count,
+		.deadline = deadline,
+	};
+	int ret = call(fd, EXO_WAIT, &arg);
+
+	*ready = arg.out_ready;
+	return ret;
+}
+
+int cap_revoke(int fd, __u32 cap, __u32 timeout_ms, __u64 frames, struct exo_revoke *out)
+{
+	struct exo_revoke arg = { .cap = cap, .timeout_ms = timeout_ms, .frames = frames };
+	int ret;
+
+	if (out) {
+		arg.records = out->records;
+		arg.count = out->count;
+		arg.node = out->node;
+	}
+	ret = call(fd, EXO_REVOKE, &arg);
+	if (out)
+		*out = arg;
+	return ret;
+}
+
+int cap_taken(int fd, __u32 cap, struct exo_cap_taken *out)
+{
+	*out = (struct exo_cap_taken){ .cap = cap };
+	return call(fd, EXO_CAP_TAKEN, out);
+}
+
+int list_marked(int fd, __u32 flags, __u32 *caps, __u32 max)
+{
+	struct exo_cap_list arg = { .flags = flags, .count = max, .caps = (uintptr_t)caps };
+	int ret = call(fd, EXO_CAP_LIST, &arg);
+
+	return ret ? ret : (int)arg.out_count;
+}
+
+/* ---- tokens ---- */
+
+int token_create(int fd, __u32 cap, __u32 rights, __u32 uses, __u8 token[16])
+{
+	struct exo_token_create arg = { .cap = cap, .rights = rights, .uses = uses };
+	int ret = call(fd, EXO_TOKEN_CREATE, &arg);
+
+	memcpy(token, arg.out_token, 16);
+	return ret;
+}
+
+int token_redeem(int fd, const __u8 token[16], __u32 *cap)
+{
+	struct exo_token_redeem arg = { 0 };
+	int ret;
+
+	memcpy(arg.token, token, 16);
+	ret = call(fd, EXO_TOKEN_REDEEM, &arg);
+	*cap = arg.out_cap;
+	return ret;
+}
+
+int token_cancel(int fd, const __u8 token[16])
+{
+	struct exo_token_cancel arg = { 0 };
+
+	memcpy(arg.token, token, 16);
+	return call(fd, EXO_TOKEN_CANCEL, &arg);
+}
+
+/* ---- events ---- */
+
+int events_create(int fd, __u32 entries, struct events *out)
+{
+	struct exo_events_create arg = { .entries = entries };
+	int ret = call(fd, EXO_EVENTS_CREATE, &arg);
+	void *rw, *ro;
+
+	if (ret)
+		return ret;
+	rw = mmap(NULL, arg.out_rw_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		  (off_t)arg.out_mmap_offset);
+	ro = mmap(NULL, arg.out_ro_size, PROT_READ, MAP_SHARED, fd,
+		  (off_t)(arg.out_mmap_offset + arg.out_rw_size));
+	if (rw == MAP_FAILED || ro == MAP_FAILED)
+		return -errno;
+	*out = (struct events){
+		.fd = fd,
+		.mask = entries - 1,
+		.control = rw,
+		.status = ro,
+		.ring = ro + PAGE,
+	};
+	return 0;
+}
+
+int events_next(struct events *events, struct exo_event *out, int timeout_ms)
+{
+	struct exo_wait arg = {
+		.flags = EXO_WAIT_EVENTS,
+		.deadline = now_ns() + timeout_ms * 1000000ull,
+	};
+	int ret = call(events->fd, EXO_WAIT, &arg);
+
+	if (ret)
+		return ret;
+	if (events->head == __atomic_load_n(&events->status->tail, __ATOMIC_ACQUIRE))
+		return -ETIMEDOUT;
+	*out = events->ring[events->head++ & events->mask];
+	__atomic_store_n(&events->control->head, events->head, __ATOMIC_RELEASE);
+	return 0;
+}
+
 int queue_query(int fd, __u32 queue, struct exo_queue_query *out)
 {
 	*out = (struct exo_queue_query){ .queue = queue };
@@ -350,17 +489,43 @@ int queue_detach(int fd, __u32 queue, __u32 extent)
 int queue_submit(int fd, __u32 queue, __u32 *accepted)
 {
 	struct exo_queue_submit arg = { .queue = queue };
+	char line[32];
 	int ret = call(fd, EXO_QUEUE_SUBMIT, &arg);
 
 	if (accepted)
 		*accepted = ret ? 0 : arg.out_accepted;
 	/* For check.host.sh: the device must have seen exactly these. */
-	if (!ret && provoked_fd >= 0 && arg.out_accepted)
-		dprintf(provoked_fd, "accepted %u\n", arg.out_accepted);
+	if (!ret && arg.out_accepted) {
+		snprintf(line, sizeof(line), "accepted %u\n", arg.out_accepted);
+		record(line);
+	}
 	return ret;
 }
 
 /* ---- buffers ---- */
+
+/* At a multiple of @unit, so that a unit can have an entry of its own size. */
+static void *map_aligned(int fd, __u64 size, __u64 unit, __u64 offset)
+{
+	char *room = mmap(NULL, size + unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at;
+
+	if (room == MAP_FAILED)
+		return room;
+	at = (char *)(((uintptr_t)room + unit - 1) & ~(unit - 1));
+	/* Over it, not after it was unmapped: another thread may be mapping, too. */
+	if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (off_t)offset) ==
+	    MAP_FAILED) {
+		int err = errno;
+
+		munmap(room, size + unit);
+		errno = err;
+		return MAP_FAILED;
+	}
+	if (at != room)
+		munmap(room, (size_t)(at - room));
+	munmap(at + size, (size_t)(room + unit - at));
+	return at;
+}
 
 int buffer_alloc(int fd, __u32 pool, __u32 order, __u32 count, struct buffer *out)
 {
@@ -374,8 +539,7 @@ int buffer_alloc(int fd, __u32 pool, __u32 order, __u32 count, struct buffer *ou
 		.size = (__u64)count * (PAGE << order),
 		.mmap_offset = arg.out_mmap_offset,
 	};
-	out->at = mmap(NULL, out->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		       (off_t)out->mmap_offset);
+	out->at = map_aligned(fd, out->size, PAGE << order, out->mmap_offset);
 	if (out->at != MAP_FAILED)
 		return 0;
 	ret = -errno;
@@ -689,12 +853,17 @@ int become_nobody(void)
 	return 0;
 }
 
-__u64 now_ms(void)
+__u64 now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__u64)t.tv_sec * 1000 + (__u64)t.tv_nsec / 1000000;
+	return (__u64)t.tv_sec * 1000000000 + (__u64)t.tv_nsec;
+}
+
+__u64 now_ms(void)
+{
+	return now_ns() / 1000000;
 }
 
 __u32 random_u32(void)

@@ -123,8 +123,36 @@ int queue_query(int fd, __u32 queue, struct exo_queue_query *out);
 int queue_attach(int fd, __u32 queue, __u32 extent);
 int queue_detach(int fd, __u32 queue, __u32 extent);
 int queue_submit(int fd, __u32 queue, __u32 *accepted);
+int queue_eventfd(int fd, __u32 queue, int eventfd);
+/* Bit i of *ready: queue i. @deadline as in struct exo_wait. */
+int wait_queues(int fd, const __u32 *queues, __u32 count, __u64 deadline, __u64 *ready);
 
-/* ---- buffers: frames, mapped and attached ---- */
+/* @out may be NULL; its records, count and node are used, the rest is written. */
+int cap_revoke(int fd, __u32 cap, __u32 timeout_ms, __u64 frames, struct exo_revoke *out);
+int cap_taken(int fd, __u32 cap, struct exo_cap_taken *out);
+/* As list(), of those with EXO_LIST_*. */
+int list_marked(int fd, __u32 flags, __u32 *caps, __u32 max);
+
+int token_create(int fd, __u32 cap, __u32 rights, __u32 uses, __u8 token[16]);
+int token_redeem(int fd, const __u8 token[16], __u32 *cap);
+int token_cancel(int fd, const __u8 token[16]);
+
+/* ---- events ---- */
+
+struct events {
+	int fd;
+	__u32 head;
+	__u32 mask;
+	struct exo_event_control *control;
+	const struct exo_event_status *status;
+	const struct exo_event *ring;
+};
+
+int events_create(int fd, __u32 entries, struct events *out);
+/* The next one, or -ETIMEDOUT. */
+int events_next(struct events *events, struct exo_event *out, int timeout_ms);
+
+/* ---- buffers: frames, mapped (units of 2 MiB as such) and attached ---- */
 
 struct buffer {
 	__u32 cap;
@@ -157,7 +185,14 @@ struct cqe {
 #define OP_FLUSH 0x00
 #define OP_WRITE 0x01
 #define OP_READ 0x02
+#define OP_COMPARE 0x05
 #define OP_WRITE_ZEROES 0x08
+#define OP_DSM 0x09
+#define OP_COPY 0x19
+
+#define STATUS_COMPARE_FAILURE 0x285
+
+#define DW11_AD (1u << 2)
 
 #define DW12_FUA (1u << 30)
 #define DW12_DEAC (1u << 25)
@@ -208,6 +243,7 @@ int read_file(const char *path, char *text, size_t size);
 
 /* Gives up root for good, all capabilities included; becomes uid and gid 1000. */
 int become_nobody(void);
+__u64 now_ns(void);
 __u64 now_ms(void);
 __u32 random_u32(void);
 void fill_random(void *at, size_t size);

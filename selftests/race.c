@@ -6,11 +6,28 @@
  * not involved never noticed.
  */
 #include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
 
 #define NUMBERS 28 /* capability numbers that the threads guess among */
+
+/*
+ * Somebody else may drop the queue's capability under whoever writes to its rings. If
+ * another was derived meanwhile the queue lives on, and the rings are SIGBUS here.
+ */
+static __thread sigjmp_buf rings_gone;
+static __thread volatile bool on_rings;
+
+static void bus_error(int signal)
+{
+	if (on_rings)
+		siglongjmp(rings_gone, 1);
+	/* Anywhere else it is what it is. */
+	(void)sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+}
 
 FIXTURE(race)
 {
@@ -23,10 +40,12 @@ FIXTURE(race)
 
 FIXTURE_SETUP(race)
 {
+	struct sigaction action = { .sa_handler = bus_error };
 	__u32 cap;
 	int i;
 
 	TENANT_SETUP(&self->t, "exo0");
+	ASSERT_EQ(0, sigaction(SIGBUS, &action, NULL));
 	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 8, &self->witness));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->witness.cap, self->t.extent));
 	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 4, &self->b));
@@ -62,6 +81,21 @@ static __u32 guess(void)
 	return 1 + random_u32() % NUMBERS;
 }
 
+static void race_rings(int fd, struct ring *ring)
+{
+	__u32 i;
+
+	for (i = 0; i < ring->depth && i < 24; i++) {
+		struct sqe sqe = sqe_io(random_u32() % 2 ? OP_READ : OP_WRITE, (__u16)i, 1,
+					EXTENT_FIRST + 1024 + random_u32() % 4000,
+					random_u32() % 64, random_u32() % 64 * PAGE);
+
+		ring_push(ring, &sqe);
+		if (queue_submit(fd, ring->cap, NULL))
+			ring_rewind(ring);
+	}
+}
+
 static void race_queue(int fd)
 {
 	struct exo_queue_create arg;
@@ -72,15 +106,10 @@ static void race_queue(int fd)
 		return;
 	for (i = 0; i < 4; i++)
 		queue_attach(fd, ring.cap, guess());
-	for (i = 0; i < ring.depth && i < 24; i++) {
-		struct sqe sqe = sqe_io(random_u32() % 2 ? OP_READ : OP_WRITE, (__u16)i, 1,
-					EXTENT_FIRST + 1024 + random_u32() % 4000,
-					random_u32() % 64, random_u32() % 64 * PAGE);
-
-		ring_push(&ring, &sqe);
-		if (queue_submit(fd, ring.cap, NULL))
-			ring_rewind(&ring);
-	}
+	on_rings = true;
+	if (!sigsetjmp(rings_gone, 1))
+		race_rings(fd, &ring);
+	on_rings = false;
 	ring_unmap(&ring);
 }
 

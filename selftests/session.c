@@ -38,7 +38,7 @@ TEST(a_new_session_is_empty_and_powerless)
 	EXPECT_EQ(0, info(fd, &i));
 	EXPECT_EQ(0, i.out_caps);
 	EXPECT_EQ(-EPERM, claim_pool(fd, &cap));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, PAGE));
 	close(fd);
 }
 

@@ -38,9 +38,9 @@
  *              feature that this kernel or this device does not offer
  *  EPERM       a root claim without CAP_SYS_ADMIN in the initial user namespace
  *              (both of who opened the file and of who calls)
- *  EBADF       session_fd is not a session
+ *  EBADF       session_fd is not a session; eventfd is not an eventfd
  *  ENOENT      no such capability in this session; no such namespace; not
- *              attached
+ *              attached; a token that cannot be redeemed
  *  ENODEV      no such controller, or it was unbound or has failed for good
  *  EACCES      the capability does not carry the right
  *  ERANGE      outside the capability's range or the attached extents
@@ -49,14 +49,18 @@
  *  ENOMEM      no memory, or the memory cgroup is at its limit
  *  ENOSPC      no capability number, buffer offset or table entry is left
  *  ELOOP       the derivation tree is at its depth limit
- *  EEXIST      already attached; command id already in flight
- *  EMSGSIZE    a transfer is larger than the controller's limit
+ *  EEXIST      already attached; command id already in flight; the session has an
+ *              event ring
+ *  EBUSY       what was derived from the capability, or from one above it, is being
+ *              taken back: nothing new can be derived meanwhile
+ *  EMSGSIZE    a transfer, Write Zeroes or Copy is larger than the controller's limit,
+ *              a Dataset Management larger than EXO_TRIM_BYTES
  *  EAGAIN      the queue has no room; consume completions and submit again
- *  ESTALE      the object died: dropped or taken back meanwhile, or its device
- *              went away or failed
+ *  ESTALE      the capability was taken back (EXO_CAP_TAKEN has the record), or its
+ *              object died: dropped meanwhile, or its device went away or failed
  *  ETIMEDOUT   the device did not answer an admin command in time
  *  EIO         the device refused an admin command
- *  EINTR       a fatal signal arrived; nothing was changed
+ *  EINTR       a fatal signal arrived; nothing was changed. For EXO_WAIT: any signal
  */
 #ifndef _UAPI_LINUX_EXO_H
 #define _UAPI_LINUX_EXO_H
@@ -77,6 +81,9 @@
 #define EXO_CAP_QUERY _IO(EXO_IOC_MAGIC, 0x03)
 #define EXO_CAP_LIST _IO(EXO_IOC_MAGIC, 0x04)
 #define EXO_CAP_DROP _IO(EXO_IOC_MAGIC, 0x05)
+#define EXO_REVOKE _IO(EXO_IOC_MAGIC, 0x06)
+#define EXO_CAP_TAKEN _IO(EXO_IOC_MAGIC, 0x07)
+#define EXO_TREE_LIST _IO(EXO_IOC_MAGIC, 0x08)
 #define EXO_POOL_CREATE _IO(EXO_IOC_MAGIC, 0x10)
 #define EXO_POOL_QUERY _IO(EXO_IOC_MAGIC, 0x11)
 #define EXO_FRAMES_ALLOC _IO(EXO_IOC_MAGIC, 0x12)
@@ -92,6 +99,12 @@
 #define EXO_QUEUE_ATTACH _IO(EXO_IOC_MAGIC, 0x32)
 #define EXO_QUEUE_DETACH _IO(EXO_IOC_MAGIC, 0x33)
 #define EXO_QUEUE_SUBMIT _IO(EXO_IOC_MAGIC, 0x34)
+#define EXO_QUEUE_EVENTFD _IO(EXO_IOC_MAGIC, 0x35)
+#define EXO_TOKEN_CREATE _IO(EXO_IOC_MAGIC, 0x40)
+#define EXO_TOKEN_REDEEM _IO(EXO_IOC_MAGIC, 0x41)
+#define EXO_TOKEN_CANCEL _IO(EXO_IOC_MAGIC, 0x42)
+#define EXO_WAIT _IO(EXO_IOC_MAGIC, 0x50)
+#define EXO_EVENTS_CREATE _IO(EXO_IOC_MAGIC, 0x51)
 
 /* Limits that are part of the ABI */
 #define EXO_DEPTH_MAX 32		/* nodes from a root (0) to a capability */
@@ -101,7 +114,14 @@
 #define EXO_ORDER_2M 9
 #define EXO_NODE_ANY (-1)
 #define EXO_SESSION_SELF (-1)
-#define EXO_QUEUE_EXTENTS_MAX 64 /* extents attached to one queue */
+#define EXO_QUEUE_EXTENTS_MAX 64  /* extents attached to one queue */
+#define EXO_TRIM_RANGES 64	  /* ranges of one Dataset Management */
+#define EXO_TRIM_BYTES (1u << 30) /* that it may name */
+#define EXO_COPY_RANGES 32	  /* source ranges of one Copy */
+#define EXO_WAIT_QUEUES_MAX 64	  /* queues of one EXO_WAIT */
+#define EXO_RECORDS_MAX 65536	  /* entries of one EXO_REVOKE or EXO_TREE_LIST */
+#define EXO_EVENTS_MIN 16	  /* entries of an event ring */
+#define EXO_EVENTS_MAX 4096
 
 /**
  * enum exo_type - what a capability is a right to
@@ -121,9 +141,10 @@ enum exo_type {
 };
 
 /* Rights. Each names the types it is meaningful for. */
-#define EXO_RIGHT_READ (1u << 0) /* extent: Read. frames: map, device reads */
-#define EXO_RIGHT_WRITE \
-	(1u << 1) /* extent: Write, Write Zeroes, Flush. frames: map, device writes */
+/* READ: extent: Read, Compare, Copy from. frames: map, device reads. queue: see completions, wait */
+#define EXO_RIGHT_READ (1u << 0)
+/* WRITE: extent: Write, Write Zeroes, Flush, Copy to. frames: map, device writes */
+#define EXO_RIGHT_WRITE (1u << 1)
 #define EXO_RIGHT_TRIM (1u << 2)  /* extent: deallocate */
 #define EXO_RIGHT_NAMES (1u << 3) /* pool, frames: see physical frame numbers */
 #define EXO_RIGHT_ALLOC (1u << 4) /* pool: allocate frames, make child pools */
@@ -131,7 +152,8 @@ enum exo_type {
 	(1u << 5) /* controller: create queues, attach frames, make child controllers */
 #define EXO_RIGHT_EXTENT (1u << 6) /* controller: make extents, query namespaces */
 #define EXO_RIGHT_SUBMIT (1u << 7) /* queue: map the rings, attach extents, submit */
-#define EXO_RIGHTS_ALL 0xffu
+#define EXO_RIGHT_THREAD (1u << 8) /* controller: queues with a polling thread of the kernel's */
+#define EXO_RIGHTS_ALL 0x1ffu
 
 /**
  * enum exo_reason - why a call or an NVMe command was refused
@@ -168,6 +190,13 @@ enum exo_reason {
 	EXO_REASON_OTHER_CONTROLLER = 22, /* EINVAL: the extent is another controller's */
 	EXO_REASON_DEVICE = 23,	   /* EIO: value: NVMe status, if known; ETIMEDOUT: ms waited */
 	EXO_REASON_COHERENCE = 24, /* EOPNOTSUPP: no IOMMU, and not reachable without copies */
+	EXO_REASON_POLLED = 25,	   /* EOPNOTSUPP: value: the queue, which has no interrupt */
+	EXO_REASON_EVENTFD = 26,   /* EBADF: offset; value: the fd */
+	EXO_REASON_REVOKING = 27,  /* EBUSY: value: the capability to derive from */
+	EXO_REASON_NOT_TAKEN = 28, /* EINVAL: offset; value: the capability */
+	EXO_REASON_EVENTS = 29,	   /* EEXIST: the session has an event ring */
+	EXO_REASON_TOKEN = 30,	   /* ENOENT: unknown, used, expired, cancelled, another's */
+	EXO_REASON_NO_NODE = 31,   /* ENOENT: value: the node, which is not below the capability */
 	/* submission; index: how many commands of the call were accepted before it */
 	EXO_REASON_RING_INDEX = 32, /* EINVAL: value: sq_tail; limit: sq_head */
 	EXO_REASON_CQ_HEAD = 33,    /* EINVAL: value: cq_head claimed; limit: completions posted */
@@ -175,16 +204,18 @@ enum exo_reason {
 	EXO_REASON_OPCODE = 35,	    /* EOPNOTSUPP: dword 0; value: opcode */
 	EXO_REASON_BITS = 36,	    /* EINVAL: dword; value: bits that must be 0 */
 	EXO_REASON_NSID = 37,	    /* ERANGE: dword 1; value: nsid, of no attached extent */
-	EXO_REASON_LBA = 38,	    /* ERANGE: dword 10; value: slba; limit: nlb */
-	EXO_REASON_LBA_OVERFLOW = 39,  /* EOVERFLOW: dword 10; value: slba; limit: nlb */
+	EXO_REASON_LBA = 38,	    /* ERANGE: dword 10, 6: in a list; value: slba; limit: nlb */
+	EXO_REASON_LBA_OVERFLOW = 39,  /* EOVERFLOW: dword 10 or 6; value: slba; limit: nlb */
 	EXO_REASON_LBA_RIGHT = 40,     /* EACCES: dword 0; value: right missing; limit: held */
 	EXO_REASON_CID = 41,	       /* EINVAL: dword 0; value: cid; limit: depth */
 	EXO_REASON_CID_IN_FLIGHT = 42, /* EEXIST: dword 0; value: cid */
-	EXO_REASON_TRANSFER = 43,      /* EMSGSIZE: dword 12; value: bytes; limit: bytes */
+	EXO_REASON_TRANSFER = 43,      /* EMSGSIZE: dword 12 or 10; value: bytes; limit: bytes */
 	EXO_REASON_BUFFER_ALIGN = 44,  /* EINVAL: dword 6; value: offset, not a multiple of 4 */
 	EXO_REASON_BUFFER = 45, /* EFAULT: dword 6; value: first offset that is not attached */
 	EXO_REASON_BUFFER_RIGHT =
 		46, /* EACCES: dword 6; value: first such offset; limit: right missing */
+	EXO_REASON_RANGES = 47,	    /* EINVAL: dword 10 or 12; value: ranges listed; limit */
+	EXO_REASON_RANGE_BITS = 48, /* EINVAL: dword 6; value: the range's slba; limit: bits */
 };
 
 /**
@@ -208,7 +239,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_BUFFER_RIGHT
+#define EXO_REASON_MAX EXO_REASON_RANGE_BITS
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -270,12 +301,14 @@ struct exo_info {
  * @type: EXO_TYPE_POOL: the machine's frames up to the module's limit.
  *	EXO_TYPE_CONTROLLER: the NVMe function at @address
  * @address: EXO_PCI_ADDRESS() of the function; must be 0 for a pool
- * @out_cap: capability with all rights, a child of the root
+ * @out_cap: capability with all rights to the root itself: what is derived from it hangs
+ *	from the root, and EXO_REVOKE through it reaches all that hangs there, whoever
+ *	derived it, but no other claim
  * @__reserved: must be 0
  *
  * Both who opened the session and who calls need CAP_SYS_ADMIN in the initial
- * user namespace. Several sessions may claim the same root; each claim sits
- * below the one root node, so that none is out of another's reach.
+ * user namespace. Several sessions may claim the same root: a new one finds what
+ * an old one left.
  *
  * Errors: EPERM, EINVAL type or address, ENODEV no such function is bound to
  * exo (a function in a PCI domain above 0xffff never is), ENOMEM, ENOSPC.
@@ -306,7 +339,7 @@ struct exo_claim {
  *
  * The child begins without mappings and attachments; those of @cap stay.
  *
- * Errors: ENOENT, ESTALE, EACCES rights not held, EINVAL no right at all, or
+ * Errors: ENOENT, ESTALE, EBUSY, EACCES rights not held, EINVAL no right at all, or
  * a range for a type that has none, ERANGE, EOVERFLOW, EBADF session_fd,
  * ELOOP, ENOSPC, ENOMEM.
  */
@@ -342,9 +375,16 @@ struct exo_cap_derive {
  *	offset of its rings. 0: it cannot be mapped
  * @out_address: EXO_PCI_ADDRESS() of the function behind a controller, an
  *	extent or a queue, else 0
+ * @out_qid: NVMe queue identifier of a queue, else 0
+ * @out_deadline: it is asked back, or frames of it are, until then: CLOCK_MONOTONIC, ns;
+ *	0: it is not
+ * @out_wanted: how many 4 KiB frames of a pool are asked back; 0: all of the capability
+ * @out_copy_ranges: source ranges of one Copy within an extent; 0: there is no Copy
+ * @out_copy_range_blocks: logical blocks of each
+ * @out_copy_blocks: logical blocks of all
  * @__reserved: must be 0
  *
- * Errors: ENOENT, ESTALE if its object died.
+ * Errors: ENOENT, ESTALE if it was taken or its object died.
  */
 struct exo_cap_query {
 	__u32 size;
@@ -361,24 +401,34 @@ struct exo_cap_query {
 	__u32 out_nsid;
 	__aligned_u64 out_mmap_offset;
 	__u32 out_address;
+	__u32 out_qid;
+	__aligned_u64 out_deadline;
+	__aligned_u64 out_wanted;
+	__u32 out_copy_ranges;
+	__u32 out_copy_range_blocks;
+	__u32 out_copy_blocks;
 	__u32 __reserved;
 };
+
+/* flags of struct exo_cap_list: one of them at most */
+#define EXO_LIST_ASKED (1u << 0) /* only those that are asked back */
+#define EXO_LIST_TAKEN (1u << 1) /* only those that were taken and not dropped since */
 
 /**
  * struct exo_cap_list - ioctl(EXO_CAP_LIST): the capabilities of this session
  * @size: sizeof(struct exo_cap_list)
- * @flags: must be 0
+ * @flags: 0, EXO_LIST_ASKED or EXO_LIST_TAKEN
  * @detail: 0 or address of a struct exo_detail
  * @after: list only numbers above this one; 0 to begin
  * @count: entries that fit at @caps
  * @caps: address of an array of __u32
  * @out_count: entries written, in ascending order; fewer than @count: the end.
- *	Capabilities whose object died are listed until they are dropped
+ *	Capabilities that were taken, or whose object died, are listed until they are dropped
  * @__reserved: must be 0
  *
  * On EFAULT part of the array may have been written.
  *
- * Errors: EFAULT, EINVAL @count is 0 or above EXO_CAPS_MAX.
+ * Errors: EFAULT, EINVAL @count is 0 or above EXO_CAPS_MAX, or both flags.
  */
 struct exo_cap_list {
 	__u32 size;
@@ -401,9 +451,9 @@ struct exo_cap_list {
  *
  * Ends what it had attached: mappings of its frames are withdrawn (a touch is
  * SIGBUS), its frames leave the controllers they were attached to, its extent
- * leaves the queues. Waits for the commands in flight that this concerns: at most
- * the I/O timeout for each queue that must let go of the extent, for the buffer all
- * queues at once; a queue that is stuck then is deleted. What was derived stays.
+ * leaves the queues. Waits for the commands in flight that this concerns, on all queues
+ * at once, at most until the I/O timeout after the last submission before the call; a queue
+ * that is stuck then is deleted. What was derived stays.
  * The object dies with its last capability; the rings of a dead queue stay readable
  * where mapped.
  *
@@ -418,6 +468,206 @@ struct exo_cap_drop {
 };
 
 /**
+ * struct exo_revoke_record - a capability that was taken by force
+ * @type: enum exo_type
+ * @cap: its number in the session that held it
+ * @session: number of that session, as in struct exo_tree_entry
+ * @object: number of its object, as in struct exo_cap_query
+ * @start: first unit of its range
+ * @len: units
+ * @nsid: namespace of an extent, else 0
+ * @qid: identifier of a queue, else 0
+ */
+struct exo_revoke_record {
+	__u32 type;
+	__u32 cap;
+	__aligned_u64 session;
+	__aligned_u64 object;
+	__aligned_u64 start;
+	__aligned_u64 len;
+	__u32 nsid;
+	__u32 qid;
+};
+
+/**
+ * struct exo_revoke - ioctl(EXO_REVOKE): take back what was derived from a capability
+ * @size: sizeof(struct exo_revoke)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: everything below it goes, in whatever session; it stays
+ * @timeout_ms: how long the holders have to give it up themselves; 0: not at all
+ * @frames: 0: everything. Of a pool: only until so many 4 KiB frames fewer are allocated
+ *	from it and from pools made from it; which, the holders choose, by force whole sets
+ *	of frames are taken
+ * @records: address of an array of struct exo_revoke_record
+ * @count: entries that fit there, 0 to EXO_RECORDS_MAX
+ * @out_asked: capabilities whose holders were asked
+ * @out_taken: capabilities taken by force; the first @count of them are at @records
+ * @out_frames: of a pool: by how many 4 KiB frames fewer are allocated than before the call
+ * @__reserved: must be 0
+ * @node: 0, or the node (struct exo_tree_entry) of something below @cap: then only that and
+ *	everything below it goes, in whatever session; @frames and @out_frames are those of
+ *	the pool that it is
+ *
+ * Each holder is told once for each capability, by EXO_EVENT_REVOKE and by EXO_CAP_LIST;
+ * to comply is to drop it. Asked for frames of a pool, whoever holds a pool below is told,
+ * and whoever holds frames of it that he did not allocate from a pool of his own.
+ *
+ * Until the call returns nothing can be derived from @cap (@node) or below (but when frames are
+ * asked for: then the holders go on working, but for the moments of asking and of
+ * taking). Returns as soon as what is asked for was
+ * given. What was not given by the deadline is taken, leaves first: mappings are withdrawn
+ * (a touch is SIGBUS), commands in flight waited for as EXO_CAP_DROP does, queues deleted;
+ * calls with it are ESTALE; it keeps its number in its session until it is dropped there,
+ * for EXO_CAP_TAKEN. Taking is not interrupted by signals; it waits for the I/O timeout,
+ * however many commands are stuck, and for the admin commands.
+ *
+ * A signal before the deadline ends the revocation: what was given stays given, nothing
+ * was taken, and the holders are told so (EXO_EVENT_REVOKE_END).
+ *
+ * Errors: ENOENT (also no such node below @cap), ESTALE, EINVAL @frames of what is no pool,
+ * or @count, EFAULT @records (what was taken stays taken), ENOMEM, EINTR.
+ */
+struct exo_revoke {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 timeout_ms;
+	__aligned_u64 frames;
+	__aligned_u64 records;
+	__u32 count;
+	__u32 out_asked;
+	__u32 out_taken;
+	__u32 __reserved;
+	__aligned_u64 out_frames;
+	__aligned_u64 node;
+};
+
+/**
+ * struct exo_cap_taken - ioctl(EXO_CAP_TAKEN): what was taken under a number
+ * @size: sizeof(struct exo_cap_taken)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: a capability that was taken by force and not dropped since
+ * @out_type: enum exo_type
+ * @out_rights: EXO_RIGHT_* it had
+ * @out_unit_shift: as in struct exo_cap_query
+ * @out_start: first unit of its range
+ * @out_len: units
+ * @out_object: number of its object
+ * @out_nsid: namespace of an extent, else 0
+ * @out_qid: identifier of a queue, else 0
+ * @out_address: EXO_PCI_ADDRESS() of the function, else 0
+ * @first: frames with EXO_RIGHT_NAMES: first unit to name
+ * @count: units to name, within the range; 0: none
+ * @__reserved: must be 0
+ * @names: address of an array of @count page frame numbers (__u64): what those frames
+ *	were; they are somebody else's now
+ *
+ * On EFAULT or EINTR part of the array may have been written.
+ *
+ * Errors: ENOENT, EINVAL @cap was not taken, or names of what is no frames, EACCES, ERANGE,
+ * EFAULT, EINTR.
+ */
+struct exo_cap_taken {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 out_type;
+	__u32 out_rights;
+	__u32 out_unit_shift;
+	__aligned_u64 out_start;
+	__aligned_u64 out_len;
+	__aligned_u64 out_object;
+	__u32 out_nsid;
+	__u32 out_qid;
+	__u32 out_address;
+	__u32 first;
+	__u32 count;
+	__u32 __reserved;
+	__aligned_u64 names;
+};
+
+/* state of struct exo_tree_entry */
+#define EXO_TREE_HELD 0
+#define EXO_TREE_ASKED 1   /* held, and asked back */
+#define EXO_TREE_DROPPED 2 /* nobody holds it; what was derived from it is held */
+
+/**
+ * struct exo_tree_entry - a capability in a derivation tree
+ * @node: its own number, never used twice
+ * @parent: @node of what it was derived from
+ * @session: number of the session that holds it
+ * @object: number of its object, as in struct exo_cap_query
+ * @start: first unit of its range
+ * @len: units
+ * @type: enum exo_type
+ * @rights: EXO_RIGHT_*
+ * @depth: derivations between its root and it
+ * @cap: its number in that session
+ * @pid: process that opened the session, as the caller sees it; 0: it cannot
+ * @uid: and as whom, as the caller sees it
+ * @state: EXO_TREE_*
+ * @unit_shift: as in struct exo_cap_query
+ * @nsid: namespace of an extent, else 0
+ * @qid: identifier of a queue, else 0
+ * @deadline: with EXO_TREE_ASKED: until when (CLOCK_MONOTONIC, ns)
+ * @budget: of a pool: 4 KiB frames; of a controller: queue pairs; else 0
+ * @used: of which in use or handed on
+ */
+struct exo_tree_entry {
+	__aligned_u64 node;
+	__aligned_u64 parent;
+	__aligned_u64 session;
+	__aligned_u64 object;
+	__aligned_u64 start;
+	__aligned_u64 len;
+	__u32 type;
+	__u32 rights;
+	__u32 depth;
+	__u32 cap;
+	__u32 pid;
+	__u32 uid;
+	__u32 state;
+	__u32 unit_shift;
+	__u32 nsid;
+	__u32 qid;
+	__aligned_u64 deadline;
+	__aligned_u64 budget;
+	__aligned_u64 used;
+};
+
+/**
+ * struct exo_tree_list - ioctl(EXO_TREE_LIST): who holds what was derived from @cap
+ * @size: sizeof(struct exo_tree_list)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: any capability; it is not listed itself, nor are other claims
+ * @count: entries that fit at @entries, 1 to EXO_RECORDS_MAX
+ * @skip: leave out so many; what changes between two calls may be missed or seen twice
+ * @entries: address of an array of struct exo_tree_entry
+ * @out_node: node of @cap, of a claim that of the root: @parent of the first level
+ * @out_count: entries written, parents before children; fewer than @count: the end
+ * @__reserved: must be 0
+ *
+ * Errors: ENOENT, ESTALE, EINVAL @count, EFAULT, ENOMEM.
+ */
+struct exo_tree_list {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 count;
+	__aligned_u64 skip;
+	__aligned_u64 entries;
+	__aligned_u64 out_node;
+	__u32 out_count;
+	__u32 __reserved;
+};
+
+/**
  * struct exo_pool_create - ioctl(EXO_POOL_CREATE): part of a pool's budget
  * @size: sizeof(struct exo_pool_create)
  * @flags: must be 0
@@ -428,8 +678,15 @@ struct exo_cap_drop {
  *	new pool is dead; those allocated then, until they are free
  * @out_cap: the new pool, a child of @pool
  * @__reserved: must be 0
+ * @minimum: of @frames, so many are not taken away when the machine is short of memory; they
+ *	leave the minimum of @pool meanwhile. The root has a minimum for all its frames
  *
- * Errors: ENOENT, ESTALE, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC, ENOMEM.
+ * When the machine is short of memory, whoever holds a pool of which more than its minimum
+ * is allocated is told so (EXO_EVENT_PRESSURE); when a process would have to be killed
+ * otherwise, sets of frames are taken from such pools as EXO_REVOKE does. Frames that were
+ * allocated from the root itself are not.
+ *
+ * Errors: ENOENT, ESTALE, EBUSY, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_pool_create {
 	__u32 size;
@@ -440,6 +697,7 @@ struct exo_pool_create {
 	__aligned_u64 frames;
 	__u32 out_cap;
 	__u32 __reserved;
+	__aligned_u64 minimum;
 };
 
 /**
@@ -451,6 +709,8 @@ struct exo_pool_create {
  * @__reserved: must be 0
  * @out_budget: 4 KiB frames it was made with
  * @out_used: 4 KiB frames allocated or handed to child pools
+ * @out_minimum: 4 KiB frames that are not taken for want of memory
+ * @out_allocated: 4 KiB frames allocated from it and from pools made from it
  *
  * Errors: ENOENT, ESTALE, EINVAL not a pool.
  */
@@ -462,6 +722,8 @@ struct exo_pool_query {
 	__u32 __reserved;
 	__aligned_u64 out_budget;
 	__aligned_u64 out_used;
+	__aligned_u64 out_minimum;
+	__aligned_u64 out_allocated;
 };
 
 /**
@@ -483,7 +745,7 @@ struct exo_pool_query {
  * by fork; it ends with the capability, and when the session's file is closed for
  * the last time: a touch is SIGBUS then.
  *
- * Errors: ENOENT, ESTALE, EACCES, EINVAL order, count or node, EDQUOT, ENOMEM,
+ * Errors: ENOENT, ESTALE, EBUSY, EACCES, EINVAL order, count or node, EDQUOT, ENOMEM,
  * ELOOP, ENOSPC, EINTR.
  */
 struct exo_frames_alloc {
@@ -549,7 +811,7 @@ struct exo_frame_name {
  *	the new controller object is dead, those in use until they are dead too
  * @out_cap: the new controller, a child of @controller
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC,
+ * Errors: ENOENT, ESTALE, EBUSY, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC,
  * ENOMEM.
  */
 struct exo_controller_create {
@@ -570,6 +832,9 @@ struct exo_controller_create {
 #define EXO_CONTROLLER_TRANSLATED (1u << 0) /* an IOMMU stands before it */
 #define EXO_CONTROLLER_WRITE_ZEROES (1u << 1)
 #define EXO_CONTROLLER_VOLATILE_CACHE (1u << 2) /* Flush has work to do */
+#define EXO_CONTROLLER_COMPARE (1u << 3)
+#define EXO_CONTROLLER_TRIM (1u << 4) /* Dataset Management */
+#define EXO_CONTROLLER_COPY (1u << 5) /* with source descriptor format 0h */
 
 /**
  * struct exo_controller_query - ioctl(EXO_CONTROLLER_QUERY): what it is
@@ -583,13 +848,16 @@ struct exo_controller_create {
  * @out_queues: queue pairs in the budget of this controller object
  * @out_queues_used: of which in use or handed to child controllers
  * @out_depth_max: largest depth of a queue, commands
- * @out_transfer_max: largest data transfer of a command, bytes
+ * @out_transfer_max: largest data transfer of a command, and as much as one Write
+ *	Zeroes may clear, bytes
  * @out_vendor: PCI vendor id
  * @out_device: PCI device id
  * @out_serial: Identify Controller SN, space padded, not terminated
  * @out_model: Identify Controller MN
  * @out_firmware: Identify Controller FR
  * @out_nvme_version: the VS register
+ * @out_vectors: interrupt vectors that queues can have, of the whole function
+ * @out_vectors_used: of which in use
  *
  * Works on a failed controller.
  *
@@ -613,6 +881,8 @@ struct exo_controller_query {
 	__u8 out_model[40];
 	__u8 out_firmware[8];
 	__u32 out_nvme_version;
+	__u32 out_vectors;
+	__u32 out_vectors_used;
 };
 
 /* flags of struct exo_namespace_query */
@@ -662,9 +932,9 @@ struct exo_namespace_query {
  * Extents may overlap: who holds the controller decides. What the blocks hold
  * is the grantor's duty.
  *
- * Errors: ENOENT (also no such namespace), ESTALE, ENODEV, EACCES, EINVAL,
+ * Errors: ENOENT (also no such namespace), ESTALE, EBUSY, ENODEV, EACCES, EINVAL,
  * ERANGE, EOVERFLOW, EOPNOTSUPP format with metadata or with blocks above 4 KiB,
- * EIO, ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
+ * ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_extent_create {
 	__u32 size;
@@ -729,16 +999,37 @@ struct exo_dma_detach {
 /* mode of a queue */
 #define EXO_QUEUE_CHECKED 0 /* the kernel checks every command */
 
+/* flags of struct exo_queue_create */
+#define EXO_QUEUE_POLLED (1u << 0) /* leave the function's interrupt vectors to others */
+#define EXO_QUEUE_THREAD (1u << 1) /* a thread of the kernel's takes commands from the ring */
+
+#define EXO_CPU_ANY (~0u)
+#define EXO_THREAD_IDLE_MAX_US 10000000u
+#define EXO_THREAD_PERIOD_MS 100u /* in which a thread may use its share of a CPU */
+
+/*
+ * the thread of a queue: what a program that has stored sq_tail must do. Between the store
+ * and the look there must be a full memory barrier
+ */
+#define EXO_THREAD_NONE 0    /* there is none: call EXO_QUEUE_SUBMIT */
+#define EXO_THREAD_RUNNING 1 /* nothing: it will see it, and take it when there is room */
+#define EXO_THREAD_ASLEEP 2  /* call EXO_QUEUE_SUBMIT: it takes what it can and tells the rest */
+
+/* completion mode of a queue: how who sleeps for a completion is woken */
+#define EXO_COMPLETION_POLLED 0	   /* the kernel looks, with pauses up to 1 ms */
+#define EXO_COMPLETION_INTERRUPT 1 /* an interrupt vector of its own, silent while nobody waits */
+
 /**
  * struct exo_queue_create - ioctl(EXO_QUEUE_CREATE): a queue pair
  * @size: sizeof(struct exo_queue_create)
- * @flags: must be 0
+ * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD
  * @detail: 0 or address of a struct exo_detail
- * @controller: controller capability with EXO_RIGHT_QUEUE
+ * @controller: controller capability with EXO_RIGHT_QUEUE, for EXO_QUEUE_THREAD
+ *	EXO_RIGHT_THREAD too
  * @mode: EXO_QUEUE_CHECKED
  * @depth: commands submitted and not yet consumed, 1 to out_depth_max of the
  *	controller; command ids are 0 to @depth - 1
- * @out_cap: the queue, with EXO_RIGHT_SUBMIT; a child of @controller
+ * @out_cap: the queue, with EXO_RIGHT_SUBMIT and EXO_RIGHT_READ; a child of @controller
  * @out_entries: entries of each ring, a power of two above @depth
  * @out_qid: NVMe queue identifier
  * @out_mmap_offset: for mmap(); the regions lie one behind the other
@@ -748,8 +1039,29 @@ struct exo_dma_detach {
  * @out_ro_size: bytes of the second region, PROT_READ: one page with struct
  *	exo_queue_status, then @out_entries 16-byte completion queue entries,
  *	written by the device
+ * @out_completion: EXO_COMPLETION_*: the queue takes an interrupt vector if the function
+ *	has one left
+ * @thread_cpu: EXO_QUEUE_THREAD: where the thread runs, one of the caller's CPUs; or
+ *	EXO_CPU_ANY: on those. Without the flag this and the next two are 0
+ * @thread_percent: of one CPU, which it may use of every EXO_THREAD_PERIOD_MS; 1 to 100.
+ *	The account is the scheduler's, late by a tick (a second on a CPU without one);
+ *	what was used beyond the share is taken off the next
+ * @thread_idle_us: it sleeps when there was nothing to do for so long; at most
+ *	EXO_THREAD_IDLE_MAX_US
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EDQUOT, EIO and ETIMEDOUT
+ * Mapping the first region needs EXO_RIGHT_SUBMIT, the second that or EXO_RIGHT_READ.
+ *
+ * A queue with a thread needs no call for what a program does most: the thread takes
+ * commands from the ring as EXO_QUEUE_SUBMIT does, with the same check. Its time is
+ * charged to the queue, by @thread_percent, not to the caller's control groups; it has
+ * the caller's nice value (19 for a caller of SCHED_IDLE). status.thread says whether
+ * it looks. It does not when it was idle; when it has used up its share, until the
+ * period ends; and when a command was refused, by it or by a call. That command is at
+ * status.sq_head then: the ring is the program's, to mend it or to take it back, until
+ * an EXO_QUEUE_SUBMIT, which says why if it is refused again, and else sends the thread
+ * on. Whoever waits for the queue is woken by a refusal.
+ *
+ * Errors: ENOENT, ESTALE, EBUSY, ENODEV, EACCES, EINVAL, EDQUOT, EIO and ETIMEDOUT
  * from the device, EOPNOTSUPP as for EXO_DMA_ATTACH, ELOOP, ENOSPC, ENOMEM, EINTR.
  */
 struct exo_queue_create {
@@ -765,6 +1077,10 @@ struct exo_queue_create {
 	__aligned_u64 out_mmap_offset;
 	__u32 out_rw_size;
 	__u32 out_ro_size;
+	__u32 out_completion;
+	__u32 thread_cpu;
+	__u32 thread_percent;
+	__u32 thread_idle_us;
 };
 
 /**
@@ -787,10 +1103,12 @@ struct exo_queue_control {
  * struct exo_queue_status - written by the kernel
  * @sq_head: commands ever taken from the ring, modulo 2^32
  * @state: EXO_QUEUE_LIVE or EXO_QUEUE_DEAD; a dead queue never lives again
+ * @thread: EXO_THREAD_*
  */
 struct exo_queue_status {
 	__u32 sq_head;
 	__u32 state;
+	__u32 thread;
 };
 
 /**
@@ -808,9 +1126,12 @@ struct exo_queue_status {
  * @out_completed: completions seen by the kernel, which looks when it is called
  * @out_refused: commands ever refused by the check
  * @out_extents: extents attached
- * @__reserved: must be 0
+ * @out_completion: EXO_COMPLETION_*
+ * @out_thread: EXO_THREAD_*
+ * @out_thread_throttled: times that its share of a CPU was used up
+ * @out_thread_ns: time of a CPU that it has used, as exact as the scheduler's tick
  *
- * Works on a dead queue while the capability is held.
+ * Works on a dead queue, and when the capability was taken, until it is dropped.
  *
  * Errors: ENOENT, EINVAL not a queue.
  */
@@ -828,7 +1149,10 @@ struct exo_queue_query {
 	__aligned_u64 out_completed;
 	__aligned_u64 out_refused;
 	__u32 out_extents;
-	__u32 __reserved;
+	__u32 out_completion;
+	__u32 out_thread;
+	__u32 out_thread_throttled;
+	__aligned_u64 out_thread_ns;
 };
 
 /**
@@ -897,13 +1221,27 @@ struct exo_queue_detach {
  *  Flush 00h    WRITE  CID, NSID
  *  Write 01h    WRITE  CID, NSID, PRP1, SLBA, NLB, FUA
  *  Read 02h     READ   CID, NSID, PRP1, SLBA, NLB, FUA
+ *  Compare 05h  READ   CID, NSID, PRP1, SLBA, NLB, FUA
  *  Write        WRITE  CID, NSID, SLBA, NLB, FUA; DEAC (deallocate) needs
  *  Zeroes 08h          EXO_RIGHT_TRIM too
+ *  Dataset      TRIM   CID, NSID, PRP1, NR, AD
+ *  Mgmt. 09h
+ *  Copy 19h     WRITE  CID, NSID, PRP1, SDLBA, NR, FUA; format 0h
  *  ============ ====== ==========================================================
  *
  * PRP1 is an offset in buffer space, a multiple of 4, and the buffer is the
  * (NLB + 1) * block bytes behind it; PRP2 and MPTR are 0. CID is the slot of
  * the command: below the depth, free again when its completion was posted.
+ *
+ * (NLB + 1) * block bytes is at most out_transfer_max of the controller, for Write
+ * Zeroes too: so much and no more can be left to do when a queue is taken away. So is
+ * all that a Copy moves; a Dataset Management may name EXO_TRIM_BYTES.
+ *
+ * Of these two PRP1 is that of a list of NR + 1 ranges, at most EXO_TRIM_RANGES or
+ * EXO_COPY_RANGES, in frames that the device may read. It is copied before it is checked.
+ * Of each range everything but SLBA and the number of blocks is 0. Ranges of Dataset
+ * Management need TRIM, those of Copy READ; what Copy writes, one range, needs WRITE. Each
+ * lies in one attached extent of the namespace, not necessarily the same.
  *
  * If the answer cannot be written (EFAULT) the commands were taken all the same:
  * status.sq_head says how many.
@@ -918,6 +1256,287 @@ struct exo_queue_submit {
 	__aligned_u64 detail;
 	__u32 queue;
 	__u32 out_accepted;
+};
+
+/**
+ * struct exo_queue_eventfd - ioctl(EXO_QUEUE_EVENTFD): completions on an eventfd
+ * @size: sizeof(struct exo_queue_eventfd)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @queue: queue capability with EXO_RIGHT_SUBMIT
+ * @eventfd: an eventfd, which takes the place of the one before; -1: none
+ *
+ * 1 is added to the eventfd by each interrupt of the queue, and when the queue dies.
+ * A device posts an interrupt for one or several completions: look at the ring after
+ * each, and read the eventfd before the ring. While an eventfd is set the interrupt
+ * is on whether anybody waits or not.
+ *
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL not a queue, EBADF @eventfd, EOPNOTSUPP the
+ * queue has no interrupt vector.
+ */
+struct exo_queue_eventfd {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 queue;
+	__s32 eventfd;
+};
+
+/* flags of struct exo_token_create */
+#define EXO_TOKEN_UID (1u << 0) /* only uid may redeem it */
+
+/**
+ * struct exo_token_create - ioctl(EXO_TOKEN_CREATE): a token of a capability
+ * @size: sizeof(struct exo_token_create)
+ * @flags: 0 or EXO_TOKEN_UID
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: capability
+ * @rights: what it is redeemed for: a subset of its rights, not empty
+ * @start: and first unit, as in struct exo_cap_derive
+ * @len: and units; 0: the whole range
+ * @uses: how often it can be redeemed; 0: any number of times
+ * @lifetime_ms: until when, from now; 0: until it is cancelled
+ * @uid: with EXO_TOKEN_UID: whose session gets it, as the caller sees uids; else must be 0.
+ *	The effective uid counts, both of who opened the redeeming session and of who calls
+ * @out_token: 128 random bits: whoever knows them can redeem them
+ * @__reserved: must be 0
+ *
+ * What is redeemed is a child of @cap. The token ends with @cap, at the latest: when that is
+ * dropped, taken back, or its session closes. The kernel never shows it again.
+ *
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL no right at all, a range for a type that has
+ * none, or @uid, ERANGE, EOVERFLOW, ENOMEM.
+ */
+struct exo_token_create {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 rights;
+	__aligned_u64 start;
+	__aligned_u64 len;
+	__u32 uses;
+	__u32 lifetime_ms;
+	__u32 uid;
+	__u32 __reserved;
+	__u8 out_token[16];
+};
+
+/**
+ * struct exo_token_redeem - ioctl(EXO_TOKEN_REDEEM): a token for a capability
+ * @size: sizeof(struct exo_token_redeem)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @token: as EXO_TOKEN_CREATE gave it
+ * @out_cap: the capability
+ * @out_type: enum exo_type
+ *
+ * A call that fails uses nothing up.
+ *
+ * Errors: ENOENT unknown, used, expired, cancelled, another's or of what is gone: which,
+ * nobody is told. EBUSY, EFAULT, ELOOP, ENOSPC, ENOMEM.
+ */
+struct exo_token_redeem {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u8 token[16];
+	__u32 out_cap;
+	__u32 out_type;
+};
+
+/**
+ * struct exo_token_cancel - ioctl(EXO_TOKEN_CANCEL): a token ends
+ * @size: sizeof(struct exo_token_cancel)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @token: one that was made in this session
+ *
+ * What was redeemed stays.
+ *
+ * Errors: ENOENT unknown, used up, cancelled, or made in another session.
+ */
+struct exo_token_cancel {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u8 token[16];
+};
+
+#define EXO_WAIT_FOREVER (~0ull) /* a deadline that never comes */
+
+/* flags of struct exo_wait */
+#define EXO_WAIT_EVENTS (1u << 0) /* for events of the session, too */
+
+/**
+ * struct exo_wait - ioctl(EXO_WAIT): sleep until something happens
+ * @size: sizeof(struct exo_wait)
+ * @flags: 0 or EXO_WAIT_EVENTS
+ * @detail: 0 or address of a struct exo_detail
+ * @queues: address of @count queue capabilities (__u32), with whatever rights
+ * @count: 0 to EXO_WAIT_QUEUES_MAX
+ * @out_events: with EXO_WAIT_EVENTS: events in the ring that were not consumed
+ * @deadline: CLOCK_MONOTONIC, ns; 0: only look; EXO_WAIT_FOREVER: none
+ * @out_ready: bit i: the queue at index i has completions beyond cq_head of its
+ *	control page, is dead, was taken from this session, or has a thread that met a
+ *	command in the ring that is refused: EXO_QUEUE_SUBMIT tells why
+ *
+ * Returns 0 when a queue is ready or there are events, and with @out_ready and @out_events
+ * 0 when the deadline has passed.
+ * Before it sleeps the kernel tells the device what cq_head says was consumed, lets it
+ * interrupt and looks once more: no completion is missed. A queue in mode
+ * EXO_COMPLETION_POLLED is looked at with growing pauses instead.
+ *
+ * Interrupted by a signal handler with SA_RESTART, it goes on.
+ *
+ * Errors: ENOENT, EINVAL @count, not a queue, or a cq_head that the device has
+ * not posted (index in the detail: which queue), EFAULT, ENOMEM, EINTR.
+ */
+struct exo_wait {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__aligned_u64 queues;
+	__u32 count;
+	__u32 out_events;
+	__aligned_u64 deadline;
+	__aligned_u64 out_ready;
+};
+
+#define EXO_INFO_PAGE_OFFSET 0	/* of the info page, for mmap() of a session: one page, PROT_READ */
+#define EXO_INFO_PAGE_VERSION 1 /* later ones only add at the end */
+#define EXO_INFO_QUEUES 64
+
+/**
+ * struct exo_info_queue - a queue that the session holds
+ * @cap: its number; 0: the entry is free
+ * @qid: NVMe queue identifier
+ * @state: EXO_QUEUE_LIVE or EXO_QUEUE_DEAD
+ * @completion: EXO_COMPLETION_*
+ */
+struct exo_info_queue {
+	__u32 cap;
+	__u32 qid;
+	__u32 state;
+	__u32 completion;
+};
+
+/**
+ * struct exo_info_page - what a session can read about itself without a call
+ * @version: EXO_INFO_PAGE_VERSION
+ * @size: sizeof(struct exo_info_page), as the kernel knows it
+ * @seq: odd while the kernel writes. A copy is consistent if this was even before and is
+ *	the same after it
+ * @queue_caps: capabilities to queues; those beyond EXO_INFO_QUEUES have no entry below
+ * @caps: capabilities in its table, those that were taken and not dropped since included
+ * @caps_taken: ever taken from it by force
+ * @revocation_epoch: grows with each request to give something back and each taking: as long
+ *	as it stays, EXO_CAP_LIST has nothing new
+ * @frames_budget: 4 KiB frames in the budgets of the pools it holds, each time it holds one
+ * @frames_held: 4 KiB frames that it allocated and that are not free, quarantined ones included;
+ *	also those that only others hold by now
+ * @frames_cached: 4 KiB frames kept for it by its pools: 0 in this version
+ * @frames_quarantined: of @frames_held, those that a silent device may still write to
+ * @queues: queues it holds, in no order
+ *
+ * The page stays mapped when the session closes.
+ */
+struct exo_info_page {
+	__u32 version;
+	__u32 size;
+	__u32 seq;
+	__u32 queue_caps;
+	__aligned_u64 caps;
+	__aligned_u64 caps_taken;
+	__aligned_u64 revocation_epoch;
+	__aligned_u64 frames_budget;
+	__aligned_u64 frames_held;
+	__aligned_u64 frames_cached;
+	__aligned_u64 frames_quarantined;
+	struct exo_info_queue queues[EXO_INFO_QUEUES];
+};
+
+/**
+ * enum exo_event_type - what a session is told
+ * @EXO_EVENT_REVOKE: @cap is asked back until @deadline; @value: 0, or so many 4 KiB frames
+ *	of the pool @cap. Of several requests the most urgent is told, and the next when
+ *	that one ends
+ * @EXO_EVENT_REVOKE_END: @cap is asked back no more: whoever asked gave up, or got the frames
+ * @EXO_EVENT_TAKEN: @cap was taken by force
+ * @EXO_EVENT_PRESSURE: the machine is short of memory, and @value 4 KiB frames of the pool
+ *	@cap would help; if nothing helps, they are taken
+ * @EXO_EVENT_QUEUE_DEAD: the queue @cap died: stuck, or its device failed or went away
+ */
+enum exo_event_type {
+	EXO_EVENT_REVOKE = 1,
+	EXO_EVENT_REVOKE_END = 2,
+	EXO_EVENT_TAKEN = 3,
+	EXO_EVENT_QUEUE_DEAD = 4,
+	EXO_EVENT_PRESSURE = 5,
+};
+
+/**
+ * struct exo_event - something happened
+ * @type: enum exo_event_type
+ * @cap: number of a capability of this session
+ * @value: as @type says
+ * @deadline: CLOCK_MONOTONIC, ns; as @type says
+ * @time: when: CLOCK_MONOTONIC, ns
+ */
+struct exo_event {
+	__u32 type;
+	__u32 cap;
+	__aligned_u64 value;
+	__aligned_u64 deadline;
+	__aligned_u64 time;
+};
+
+/**
+ * struct exo_event_control - written by the program
+ * @head: events ever consumed, modulo 2^32
+ */
+struct exo_event_control {
+	__u32 head;
+};
+
+/**
+ * struct exo_event_status - written by the kernel
+ * @tail: events ever posted, modulo 2^32; event i is at entry i & (entries - 1). Load with
+ *	acquire order
+ * @lost: events that found no room. What they were about is told by EXO_CAP_LIST
+ *	(EXO_LIST_ASKED, EXO_LIST_TAKEN) and by the status pages of the queues
+ */
+struct exo_event_status {
+	__u32 tail;
+	__u32 lost;
+};
+
+/**
+ * struct exo_events_create - ioctl(EXO_EVENTS_CREATE): an event ring for this session
+ * @size: sizeof(struct exo_events_create)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @entries: a power of two, EXO_EVENTS_MIN to EXO_EVENTS_MAX
+ * @out_rw_size: bytes of the first region, PROT_READ | PROT_WRITE: struct exo_event_control
+ * @out_ro_size: bytes of the second region, PROT_READ: one page with struct exo_event_status,
+ *	then the events
+ * @__reserved: must be 0
+ * @out_mmap_offset: for mmap(); the regions lie one behind the other
+ *
+ * Once for each session. From then on poll() of the session tells POLLIN while events
+ * are there that were not consumed. The ring stays mapped when the session closes.
+ *
+ * Errors: EINVAL, EEXIST, ENOMEM.
+ */
+struct exo_events_create {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 entries;
+	__u32 out_rw_size;
+	__u32 out_ro_size;
+	__u32 __reserved;
+	__aligned_u64 out_mmap_offset;
 };
 
 #endif /* _UAPI_LINUX_EXO_H */
