@@ -6,8 +6,12 @@
  *
  *	<libexo/session.h>  exo_open(): a session and an extent to work on
  *	<libexo/queue.h>    prepare, submit, reap; raw commands and completions
+ *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
  *	<libexo/io.h>       synchronous reads and writes
+ *	<libexo/events.h>   what the kernel tells
+ *	<libexo/revoke.h>   give up what is asked back
+ *	<libexo/token.h>    pass on what a handle has, as text
  *	<libexo/error.h>    exo_strerror(): what stood in the way
  *	<libexo/nvme.h>     the NVMe structures
  *	<libexo/sys.h>      one thin wrapper for each command of exo.ko
@@ -22,8 +26,12 @@
 
 #include <libexo/session.h>
 #include <libexo/queue.h>
+#include <libexo/wait.h>
 #include <libexo/buf.h>
 #include <libexo/io.h>
+#include <libexo/events.h>
+#include <libexo/revoke.h>
+#include <libexo/token.h>
 #include <libexo/error.h>
 #include <libexo/nvme.h>
 #include <libexo/sys.h>

@@ -20,18 +20,6 @@
 #define RANGE_MIN (64ul << 20)
 #define FRAME 4096ul
 
-/**
- * struct exo_buf - one buffer
- * @at: its address
- * @chunks: chunks it takes
- * @frames: capability number of its frames
- */
-struct exo_buf {
-	uintptr_t at;
-	size_t chunks;
-	uint32_t frames;
-};
-
 /* A range of addresses, less where RLIMIT_AS wants it so. */
 static void *reserve_range(size_t *bytes)
 {
@@ -93,14 +81,21 @@ static uintptr_t take_chunks(struct exo *x, struct exo_buf *buf)
 	return 0;
 }
 
+static void set_delta(struct exo *x, const struct exo_buf *buf, uint64_t delta)
+{
+	size_t first = (buf->at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
+
+	for (size_t i = first; i < first + buf->chunks; i++)
+		x->buf_delta[i] = delta;
+}
+
 static void give_chunks(struct exo *x, struct exo_buf *buf)
 {
 	size_t first = (buf->at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
 
-	for (size_t i = first; i < first + buf->chunks; i++) {
-		x->buf_delta[i] = 0;
+	set_delta(x, buf, 0);
+	for (size_t i = first; i < first + buf->chunks; i++)
 		x->bufs[i] = NULL;
-	}
 }
 
 /* 2 MiB frames if they waste no more than an eighth. */
@@ -166,13 +161,13 @@ static int attach_frames(struct exo *x, uint32_t frames, uint64_t *offset)
 }
 
 /* Put the frames where the chunks of @buf are. */
-static int map_frames(struct exo *x, const struct exo_buf *buf, size_t bytes, uint64_t mmap_offset)
+static int map_frames(struct exo *x, const struct exo_buf *buf, uint64_t mmap_offset)
 {
-	void *at = mmap((void *)buf->at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+	void *at = mmap((void *)buf->at, buf->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			x->fd, mmap_offset);
 
 	if (at == MAP_FAILED)
-		return exo_fail(x, -errno, NULL, "cannot map a buffer of %zu bytes: %s", bytes,
+		return exo_fail(x, -errno, NULL, "cannot map a buffer of %zu bytes: %s", buf->bytes,
 				exo_errno_meaning(errno));
 	return 0;
 }
@@ -197,19 +192,29 @@ static int place(struct exo *x, struct exo_buf *buf)
 }
 
 /* From here on exo_buf_offset() finds the buffer. */
-static void publish(struct exo *x, const struct exo_buf *buf, uint64_t offset)
+static void publish(struct exo *x, struct exo_buf *buf)
 {
-	size_t first = (buf->at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
-
 	pthread_mutex_lock(&x->lock);
-	for (size_t i = first; i < first + buf->chunks; i++)
-		x->buf_delta[i] = offset - buf->at;
+	set_delta(x, buf, buf->offset - buf->at);
+	buf->next = x->buf_first;
+	x->buf_first = buf;
 	pthread_mutex_unlock(&x->lock);
+}
+
+static void unpublish(struct exo *x, struct exo_buf *buf)
+{
+	struct exo_buf **at = &x->buf_first;
+
+	while (*at && *at != buf)
+		at = &(*at)->next;
+	if (*at)
+		*at = buf->next;
 }
 
 static void unplace(struct exo *x, struct exo_buf *buf)
 {
 	pthread_mutex_lock(&x->lock);
+	unpublish(x, buf);
 	give_chunks(x, buf);
 	pthread_mutex_unlock(&x->lock);
 }
@@ -219,32 +224,35 @@ int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
 	struct exo *x = exo_queue_handle(q);
 	struct exo_frames_alloc frames;
 	struct exo_buf *buf;
-	uint64_t offset = 0;
-	size_t size;
 	int r;
 
 	*out = NULL;
 	if (!bytes || bytes > RANGE_MAX)
 		return exo_fail(x, -EINVAL, NULL, "a buffer cannot have %zu bytes", bytes);
+	r = exo_check_held(x, EXO_TYPE_POOL);
+	if (!r)
+		r = exo_check_held(x, EXO_TYPE_CONTROLLER);
+	if (r)
+		return r;
 	buf = calloc(1, sizeof(*buf));
 	if (!buf)
 		return exo_fail(x, -ENOMEM, NULL, "no memory to note a buffer in");
 	r = alloc_frames(x, bytes, &frames);
 	if (r)
 		goto out_free;
-	size = (size_t)frames.count * FRAME << frames.order;
 	buf->frames = frames.out_cap;
-	buf->chunks = (size + CHUNK - 1) >> EXO_BUF_CHUNK_SHIFT;
+	buf->bytes = (size_t)frames.count * FRAME << frames.order;
+	buf->chunks = (buf->bytes + CHUNK - 1) >> EXO_BUF_CHUNK_SHIFT;
 	r = place(x, buf);
 	if (r)
 		goto out_drop;
-	r = map_frames(x, buf, size, frames.out_mmap_offset);
+	r = map_frames(x, buf, frames.out_mmap_offset);
 	if (r)
 		goto out_unplace;
-	r = attach_frames(x, buf->frames, &offset);
+	r = attach_frames(x, buf->frames, &buf->offset);
 	if (r)
 		goto out_unmap;
-	publish(x, buf, offset);
+	publish(x, buf);
 	*out = (void *)buf->at;
 	return 0;
 
@@ -270,28 +278,38 @@ static struct exo_buf *find_buf(struct exo *x, const void *at)
 }
 
 /* Dropping the frames detaches them first, which waits for commands in flight. */
-static void release(struct exo *x, struct exo_buf *buf)
+static void release(struct exo *x, struct exo_buf *buf, uint32_t frames)
 {
-	drop_frames(x, buf->frames);
+	if (frames)
+		drop_frames(x, frames);
 	unmap_frames(buf);
 	unplace(x, buf);
 	free(buf);
+}
+
+static int no_buffer(struct exo *x, const void *at)
+{
+	return exo_fail(x, -EINVAL, NULL, "%p is not where a buffer of this handle begins", at);
 }
 
 int exo_buf_free(struct exo_queue *q, void *at)
 {
 	struct exo *x = exo_queue_handle(q);
 	struct exo_buf *buf;
+	uint32_t frames = 0;
 
 	if (!at)
 		return 0;
 	pthread_mutex_lock(&x->lock);
 	buf = find_buf(x, at);
+	if (buf) {
+		frames = buf->frames;
+		buf->frames = 0; /* from here on nobody else gives it up */
+	}
 	pthread_mutex_unlock(&x->lock);
 	if (!buf)
-		return exo_fail(x, -EINVAL, NULL, "%p is not where a buffer of this handle begins",
-				at);
-	release(x, buf);
+		return no_buffer(x, at);
+	release(x, buf, frames);
 	return 0;
 }
 
@@ -308,12 +326,63 @@ uint32_t exo_buf_capability(struct exo_queue *q, const void *at)
 	return frames;
 }
 
+int exo_buf_spare(struct exo_queue *q, void *at, int spare)
+{
+	struct exo *x = exo_queue_handle(q);
+	enum exo_fate fate = EXO_HELD;
+	struct exo_buf *buf;
+
+	pthread_mutex_lock(&x->lock);
+	buf = find_buf(x, at);
+	if (buf) {
+		buf->spare = spare;
+		fate = buf->fate;
+	}
+	pthread_mutex_unlock(&x->lock);
+	if (!buf)
+		return no_buffer(x, at);
+	if (fate != EXO_HELD)
+		return exo_fail(x, -ESTALE, NULL, "the buffer at %p %s", at, exo_fate_text(fate));
+	return 0;
+}
+
+/*
+ * The frames of @buf are going, or gone: no offset leads to them any more. Its
+ * addresses stay its own until it is freed, so that no other buffer is taken for it.
+ * Returns the capability, for the caller to drop once he has left the lock.
+ */
+uint32_t exo_buf_lose(struct exo *x, struct exo_buf *buf, enum exo_fate fate)
+{
+	uint32_t frames = buf->frames;
+
+	set_delta(x, buf, 0);
+	buf->frames = 0;
+	buf->fate = fate;
+	return frames;
+}
+
+/*
+ * What became of the buffer that a command names. One that was prepared before its
+ * buffer went has an offset, a later one the address itself.
+ */
+enum exo_fate exo_buf_fate(struct exo *x, uint64_t prp1)
+{
+	enum exo_fate fate = EXO_HELD;
+
+	pthread_mutex_lock(&x->lock);
+	for (struct exo_buf *buf = x->buf_first; buf; buf = buf->next)
+		if (prp1 - buf->at < buf->bytes || prp1 - buf->offset < buf->bytes)
+			fate = fate ? fate : buf->fate;
+	pthread_mutex_unlock(&x->lock);
+	return fate;
+}
+
 /* At exo_close(): nobody else uses the handle any more. */
 void exo_buf_release_all(struct exo *x)
 {
 	for (size_t i = 0; i < x->buf_chunks; i++)
 		if (x->bufs[i])
-			release(x, x->bufs[i]);
+			release(x, x->bufs[i], x->bufs[i]->frames);
 	if (x->buf_base)
 		munmap((void *)x->buf_base, x->buf_chunks << EXO_BUF_CHUNK_SHIFT);
 	free(x->buf_delta);

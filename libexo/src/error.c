@@ -36,8 +36,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 
 static void add_rights(struct text *t, uint64_t rights)
 {
-	static const char *const names[] = { "READ",  "WRITE", "TRIM",	 "NAMES",
-					     "ALLOC", "QUEUE", "EXTENT", "SUBMIT" };
+	static const char *const names[] = { "READ",  "WRITE",	"TRIM",	  "NAMES", "ALLOC",
+					     "QUEUE", "EXTENT", "SUBMIT", "THREAD" };
 	const char *comma = "";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -93,8 +93,14 @@ static const char *opcode_name(uint64_t opcode)
 		return "Write";
 	case EXO_NVME_READ:
 		return "Read";
+	case EXO_NVME_COMPARE:
+		return "Compare";
 	case EXO_NVME_WRITE_ZEROES:
 		return "Write Zeroes";
+	case EXO_NVME_DSM:
+		return "Dataset Management";
+	case EXO_NVME_COPY:
+		return "Copy";
 	}
 	return NULL;
 }
@@ -143,13 +149,26 @@ static const struct {
 	REASON(NOT_ATTACHED, "capability {value} is not attached there"),
 	REASON(OTHER_CONTROLLER, "extent and queue belong to different NVMe functions"),
 	REASON(DEVICE, "the device {device}"),
+	REASON(COHERENCE, "no IOMMU stands before the device, and it cannot reach this memory "
+			  "without copies"),
+	REASON(POLLED, "queue {value} has no interrupt: the function had no vector left, or it "
+		       "was created to be polled"),
+	REASON(REVOKING, "what was derived from capability {value}, or from one above it, is "
+			 "being taken back: try again"),
+	REASON(NOT_TAKEN, "capability {value} was not taken back by force"),
+	REASON(TOKEN, "the token is unknown, used up, expired, cancelled, or somebody else's"),
+	REASON(NO_NODE, "there is no node {value} below the capability"),
+	REASON(EVENTS, "the session has an event ring already"),
+	REASON(EVENTFD, "file descriptor {value} is not an eventfd"),
 	REASON(RING_INDEX, "the submission tail {value} is not within the ring behind its head "
 			   "{limit}: the control page was overwritten"),
 	REASON(CQ_HEAD, "{value} completions are claimed as consumed and the device has posted "
 			"{limit}: the control page was overwritten"),
 	REASON(QUEUE_FULL, "{value} commands are in the queue and its depth is {limit}: reap "
 			   "completions, then submit again"),
-	REASON(OPCODE, "opcode {opcode} is not permitted in a checked queue"),
+	REASON(OPCODE,
+	       "opcode {opcode} is not permitted in a checked queue, or the controller has no "
+	       "such command"),
 	REASON(BITS, "the bits {xvalue} of dword {field} must be 0 in a checked queue"),
 	REASON(NSID, "namespace {xvalue} is not that of an extent attached to the queue"),
 	REASON(LBA, "no extent attached to the queue holds {lbas}"),
@@ -164,6 +183,10 @@ static const struct {
 		       "its end and no further"),
 	REASON(BUFFER_RIGHT, "the frames at buffer offset {xvalue} are attached without the right "
 			     "{held}"),
+	REASON(RANGES, "{value} ranges are more than a checked queue takes in one command, which "
+		       "is {limit}: split the list"),
+	REASON(RANGE_BITS, "the range from block {value} on has bits other than its place and "
+			   "length"),
 #undef REASON
 };
 
@@ -324,8 +347,12 @@ void exo_describe_command(char *buf, size_t size, const struct exo_nvme_command 
 		add(&t, "%s", name);
 	else
 		add(&t, "command with opcode %#x", command->opcode);
-	if (!name || command->opcode == EXO_NVME_FLUSH)
+	if (!name || command->opcode == EXO_NVME_FLUSH || command->opcode == EXO_NVME_DSM)
 		return;
+	if (command->opcode == EXO_NVME_COPY) {
+		add(&t, " to extent block %llu", (unsigned long long)(command->slba - first));
+		return;
+	}
 	add(&t, " of extent ");
 	add_range(&t, "block", command->slba - first, (command->cdw12 & 0xffff) + 1ull);
 }

@@ -69,9 +69,13 @@ static int reap_some(struct exo_queue *q, const char *name)
 	return n < 0 ? n : judge(q, name, completions, n);
 }
 
-/* Wait for all that is in flight; the first failure counts. */
+/*
+ * Take back what was not accepted, wait for what was; the first failure counts. A wait may
+ * find that a thread has refused what it was handed.
+ */
 static int drain(struct exo_queue *q, const char *name, int result)
 {
+	exo_withdraw(q, 0);
 	while (exo_queue_in_flight(q)) {
 		int r = reap_some(q, name);
 
@@ -79,6 +83,7 @@ static int drain(struct exo_queue *q, const char *name, int result)
 			result = r;
 		if (r == -ESTALE || r == -ETIMEDOUT)
 			break;
+		exo_withdraw(q, 0);
 	}
 	return result;
 }
@@ -103,7 +108,6 @@ static int run(struct exo_queue *q, const char *name, struct request *request)
 			break;
 		r = reap_some(q, name);
 	}
-	exo_withdraw(q, 0);
 	return drain(q, name, r);
 }
 
@@ -113,6 +117,14 @@ static uint32_t step(struct exo_queue *q)
 	uint32_t blocks = exo_transfer_max(exo_queue_handle(q)) >> q->block_shift;
 
 	return blocks && blocks < BLOCKS_MAX ? blocks : BLOCKS_MAX;
+}
+
+/* 0 if the controller has the command that @flag stands for. */
+static int check_has(struct exo_queue *q, uint32_t flag, const char *command)
+{
+	if (exo_controller_flags(exo_queue_handle(q)) & flag)
+		return 0;
+	return exo_queue_fail(q, -EOPNOTSUPP, NULL, "the controller has no %s command", command);
 }
 
 static int move(struct exo_queue *q, const char *name, uint8_t opcode, const void *buf,
@@ -151,22 +163,128 @@ int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 	};
 	int r = check_idle(q, "write of zeroes");
 
-	if (r)
-		return r;
-	if (!(exo_controller_flags(exo_queue_handle(q)) & EXO_CONTROLLER_WRITE_ZEROES))
-		return exo_queue_fail(q, -EOPNOTSUPP, NULL,
-				      "the controller has no Write Zeroes command: write zeroes "
-				      "instead");
-	return run(q, "write of zeroes", &request);
+	if (!r)
+		r = check_has(q, EXO_CONTROLLER_WRITE_ZEROES, "Write Zeroes");
+	return r ? r : run(q, "write of zeroes", &request);
+}
+
+int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t nblocks)
+{
+	int r = check_has(q, EXO_CONTROLLER_COMPARE, "Compare");
+
+	return r ? r : move(q, "comparison", EXO_NVME_COMPARE, buf, block, nblocks);
+}
+
+/* What is prepared already. */
+static int run_prepared(struct exo_queue *q, const char *name)
+{
+	struct request nothing = { 0 };
+
+	return run(q, name, &nothing);
 }
 
 int exo_flush(struct exo_queue *q)
 {
-	struct request nothing = { 0 };
 	int r = check_idle(q, "flush");
 
 	if (r)
 		return r;
 	exo_prep_flush(q, 0);
-	return run(q, "flush", &nothing);
+	return run_prepared(q, "flush");
+}
+
+/* One command after the other, each with one range, for which @range has room. */
+static int trim(struct exo_queue *q, struct exo_nvme_dsm_range *range, uint64_t block,
+		uint64_t nblocks)
+{
+	uint32_t step = EXO_TRIM_BYTES >> q->block_shift;
+	int r = 0;
+
+	while (!r && nblocks) {
+		uint32_t n = nblocks < step ? (uint32_t)nblocks : step;
+
+		*range = exo_trim_range(q, block, n);
+		exo_prep_trim(q, range, 1, block);
+		r = run_prepared(q, "trim");
+		block += n;
+		nblocks -= n;
+	}
+	return r;
+}
+
+int exo_trim(struct exo_queue *q, uint64_t block, uint64_t nblocks)
+{
+	void *list;
+	int r = check_idle(q, "trim");
+
+	if (!r)
+		r = check_has(q, EXO_CONTROLLER_TRIM, "Dataset Management");
+	if (!r)
+		r = exo_buf_alloc(q, sizeof(struct exo_nvme_dsm_range), &list);
+	if (r)
+		return r;
+	r = trim(q, list, block, nblocks);
+	exo_buf_free(q, list);
+	return r;
+}
+
+/* Prepares a copy of as much as one command may: how many blocks. */
+static uint32_t prepare_copy(struct exo_queue *q, struct exo_nvme_copy_range *list, uint64_t from,
+			     uint64_t to, uint64_t nblocks)
+{
+	const struct exo_copy_limits limits = exo_copy_limits(exo_queue_handle(q));
+	uint32_t left = nblocks < limits.blocks ? (uint32_t)nblocks : limits.blocks;
+	uint32_t count = 0, done = 0;
+
+	while (left && count < limits.ranges) {
+		uint32_t n = left < limits.range_blocks ? left : limits.range_blocks;
+
+		list[count++] = exo_copy_range(q, from + done, n);
+		done += n;
+		left -= n;
+	}
+	exo_prep_copy(q, list, count, to, from);
+	return done;
+}
+
+static int copy(struct exo_queue *q, void *list, uint64_t from, uint64_t to, uint64_t nblocks)
+{
+	int r = 0;
+
+	while (!r && nblocks) {
+		uint32_t n = prepare_copy(q, list, from, to, nblocks);
+
+		r = run_prepared(q, "copy");
+		from += n;
+		to += n;
+		nblocks -= n;
+	}
+	return r;
+}
+
+static int check_apart(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks)
+{
+	if ((from < to ? to - from : from - to) >= nblocks)
+		return 0;
+	return exo_queue_fail(
+		q, -EINVAL, NULL, "%llu blocks from %llu on overlap with as many from %llu on",
+		(unsigned long long)nblocks, (unsigned long long)from, (unsigned long long)to);
+}
+
+int exo_copy(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks)
+{
+	void *list;
+	int r = check_idle(q, "copy");
+
+	if (!r)
+		r = check_apart(q, from, to, nblocks);
+	if (!r && !exo_copy_limits(exo_queue_handle(q)).ranges)
+		r = check_has(q, 0, "Copy");
+	if (!r)
+		r = exo_buf_alloc(q, EXO_COPY_RANGES * sizeof(struct exo_nvme_copy_range), &list);
+	if (r)
+		return r;
+	r = copy(q, list, from, to, nblocks);
+	exo_buf_free(q, list);
+	return r;
 }

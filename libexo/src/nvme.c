@@ -10,6 +10,8 @@
 #include "private.h"
 
 static_assert(sizeof(struct exo_nvme_command) == 64, "a submission queue entry is 64 bytes");
+static_assert(sizeof(struct exo_nvme_dsm_range) == 16, "a range is 16 bytes");
+static_assert(sizeof(struct exo_nvme_copy_range) == 32, "a source range is 32 bytes");
 static_assert(sizeof(struct exo_nvme_completion) == 16, "a completion queue entry is 16 bytes");
 
 /* Status Code Type and Status Code, without Command Retry Delay, More, DNR. */
@@ -43,12 +45,13 @@ static const struct {
 	{ STATUS(1, 0x80), -EINVAL, "conflicting attributes" },
 	{ STATUS(1, 0x81), -EINVAL, "invalid protection information" },
 	{ STATUS(1, 0x82), -EROFS, "attempted write to read only range" },
+	{ STATUS(1, 0x83), -EMSGSIZE, "command size limit exceeded" },
 	{ STATUS(2, 0x80), -EIO, "write fault" },
 	{ STATUS(2, 0x81), -EIO, "unrecovered read error" },
 	{ STATUS(2, 0x82), -EILSEQ, "end-to-end guard check error" },
 	{ STATUS(2, 0x83), -EILSEQ, "end-to-end application tag check error" },
 	{ STATUS(2, 0x84), -EILSEQ, "end-to-end reference tag check error" },
-	{ STATUS(2, 0x85), -EIO, "compare failure" },
+	{ STATUS(2, 0x85), -EILSEQ, "compare failure" },
 	{ STATUS(2, 0x86), -EACCES, "access denied" },
 	{ STATUS(2, 0x87), -ENODATA, "deallocated or unwritten logical block" },
 };

@@ -18,6 +18,7 @@
 
 #define EXO_SENTENCE_MAX 512
 #define EXO_NAME_MAX 64
+#define EXO_TOKENS_MAX 3 /* an extent, a controller, a pool */
 
 /* error.c */
 
@@ -46,6 +47,7 @@ void exo_describe_command(char *buf, size_t size, const struct exo_nvme_command 
 enum exo_spec_kind {
 	EXO_SPEC_SESSION, /* "exo:NAME" */
 	EXO_SPEC_NVME,	  /* "nvme:BDF/NSID..." */
+	EXO_SPEC_TOKENS,  /* "token:TEXT,TEXT,TEXT" */
 };
 
 /**
@@ -60,6 +62,8 @@ enum exo_spec_kind {
  * @start_bytes: @start counts bytes
  * @len: logical blocks, or bytes; not 0
  * @len_bytes: @len counts bytes
+ * @token_count: tokens
+ * @tokens: of "token:TEXT,..."
  */
 struct exo_spec {
 	enum exo_spec_kind kind;
@@ -72,6 +76,8 @@ struct exo_spec {
 	bool len_bytes;
 	uint64_t start;
 	uint64_t len;
+	unsigned int token_count;
+	uint8_t tokens[EXO_TOKENS_MAX][16];
 };
 
 int exo_spec_parse(const char *text, struct exo_spec *spec, const char **problem);
@@ -82,6 +88,73 @@ int exo_fd_parse(const char *text, int *fd);
 
 int exo_options_copy(void *to, uint32_t known, const void *from);
 
+/* redeem.c */
+
+int exo_redeem(struct exo *x, const struct exo_spec *spec);
+
+/* events.c */
+
+/**
+ * struct exo_events - the event ring of a session; belongs to one thread at a time
+ * @control: shared with the kernel, written here
+ * @status: shared with the kernel, written there
+ * @ring: behind the status page; NULL: the handle has no ring
+ * @mask: entries - 1
+ * @head: events ever taken
+ * @lost: of status->lost, what was made up for
+ * @told: events that the library tells again; from @told_at on not yet taken
+ */
+struct exo_events {
+	struct exo_event_control *control;
+	const struct exo_event_status *status;
+	const struct exo_event *ring;
+	size_t rw_size;
+	size_t ro_size;
+	uint32_t mask;
+	uint32_t head;
+	uint32_t lost;
+	struct exo_event *told;
+	size_t told_at;
+	size_t told_count;
+	size_t told_room;
+};
+
+void exo_events_close(struct exo *x);
+int exo_events_tell_again(struct exo *x);
+bool exo_events_take_told(struct exo *x, struct exo_event *event);
+bool exo_events_pending(const struct exo *x);
+
+/* revoke.c */
+
+/* What became of something that a handle had. */
+enum exo_fate {
+	EXO_HELD,
+	EXO_GIVEN, /* up, when it was asked back */
+	EXO_TAKEN, /* by force */
+};
+
+/**
+ * struct exo_revocation - how a handle answers; belongs to the thread that has the events
+ * @function: what is called, or NULL
+ * @arg: for it
+ * @dispatching: exo_wait_any() dispatches
+ * @unmet: something asked for is still in use
+ * @deadline: names the latest request to the pool
+ * @given: 4 KiB frames given for it
+ */
+struct exo_revocation {
+	exo_revoke_fn function;
+	void *arg;
+	bool dispatching;
+	bool unmet;
+	uint64_t deadline;
+	uint64_t given;
+};
+
+int exo_check_held(struct exo *x, uint32_t type);
+const char *exo_fate_text(enum exo_fate fate);
+int exo_dispatch_unmet(struct exo *x);
+
 /* session.c */
 
 struct exo_buf;
@@ -91,12 +164,16 @@ struct exo_queue_private;
  * struct exo - a handle
  * @fd: the session, ours to close
  * @extent: capability numbers in it
+ * @own_session: no other handle, and nobody else, uses the session
  * @own_extent: @extent was derived by this handle, to be dropped with it
  * @start: first LBA of the extent
  * @blocks: logical blocks of it
  * @block_shift: log2 of the bytes in one
  * @io_timeout_ms: the kernel's
+ * @events: see there
+ * @revoke: see there
  * @lock: guards what follows
+ * @fates: of the pool, the controller and the extent, by type
  * @error: the latest failure
  * @sentence: what exo_strerror() returned last
  * @queues: all queues of the handle
@@ -104,12 +181,14 @@ struct exo_queue_private;
  * @buf_chunks: chunks in it
  * @buf_delta: see struct exo_queue
  * @bufs: per chunk, the buffer that occupies it
+ * @buf_first: all buffers that were published
  */
 struct exo {
 	int fd;
 	uint32_t extent;
 	uint32_t controller;
 	uint32_t pool;
+	bool own_session;
 	bool own_extent;
 	uint32_t rights;
 	uint32_t nsid;
@@ -119,12 +198,17 @@ struct exo {
 	uint32_t transfer_max;
 	uint32_t depth_max;
 	uint32_t controller_flags;
+	struct exo_copy_limits copy;
 	uint32_t io_timeout_ms;
 	char address[16];
 	char serial[21];
 	char model[41];
 
+	struct exo_events events;
+	struct exo_revocation revoke;
+
 	pthread_mutex_t lock;
+	enum exo_fate fates[EXO_TYPE_QUEUE + 1];
 	struct exo_error error;
 	char sentence[EXO_SENTENCE_MAX];
 	struct exo_queue_private *queues;
@@ -132,6 +216,7 @@ struct exo {
 	size_t buf_chunks;
 	uint64_t *buf_delta;
 	struct exo_buf **bufs;
+	struct exo_buf *buf_first;
 };
 
 int exo_fail(struct exo *x, int result, const struct exo_detail *detail, const char *format, ...)
@@ -144,8 +229,11 @@ int exo_fail(struct exo *x, int result, const struct exo_detail *detail, const c
  * @q: what programs hold; must be first
  * @x: the handle
  * @next: in the handle's list
- * @cap: capability number of the queue
+ * @cap: capability number of the queue; 0: it was taken, see @fate
+ * @fate: what became of it
  * @qid: NVMe queue identifier
+ * @completion: EXO_COMPLETION_*
+ * @spin_ns: how long a wait looks before it sleeps
  * @rw: mapping of control page and submission ring
  * @ro: mapping of status page and completion queue
  * @error: the latest failure
@@ -156,6 +244,9 @@ struct exo_queue_private {
 	struct exo_queue_private *next;
 	uint32_t cap;
 	uint32_t qid;
+	enum exo_fate fate;
+	uint32_t completion;
+	uint32_t spin_ns;
 	void *rw;
 	size_t rw_size;
 	void *ro;
@@ -163,6 +254,11 @@ struct exo_queue_private {
 	struct exo_error error;
 	char sentence[EXO_SENTENCE_MAX];
 };
+
+/* Commands were handed over that only a call gets on: their thread sleeps, or refused one. */
+bool exo_stuck(const struct exo_queue *q);
+/* That call: what exo_submit() returns, of those alone. */
+int exo_unstick(struct exo_queue *q);
 
 static inline struct exo_queue_private *exo_queue_private(const struct exo_queue *q)
 {
@@ -173,8 +269,38 @@ void exo_cids_init(struct exo_queue *q);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* uses.c */
+
+bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t offset), void *arg);
+
 /* buf.c */
 
+/**
+ * struct exo_buf - one buffer; guarded by the handle's lock
+ * @next: in the handle's list
+ * @at: its address
+ * @chunks: chunks it takes
+ * @bytes: size of its frames
+ * @offset: in buffer space; stays when it is gone, for commands that name it
+ * @frames: capability number of its frames; 0: gone, see @fate, or being freed
+ * @fate: what became of them
+ * @spare: the program can do without it
+ * @busy: a command uses it; only while something is being given up
+ */
+struct exo_buf {
+	struct exo_buf *next;
+	uintptr_t at;
+	size_t chunks;
+	size_t bytes;
+	uint64_t offset;
+	uint32_t frames;
+	enum exo_fate fate;
+	bool spare;
+	bool busy;
+};
+
+uint32_t exo_buf_lose(struct exo *x, struct exo_buf *buf, enum exo_fate fate);
+enum exo_fate exo_buf_fate(struct exo *x, uint64_t prp1);
 int exo_buf_reserve(struct exo *x);
 void exo_buf_release_all(struct exo *x);
 

@@ -3,19 +3,17 @@
  * Queues: making one, submitting, and the slow ways beside the inline hot path
  * of <libexo/queue.h>.
  */
-#define _GNU_SOURCE 1
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "private.h"
 
 #define DEPTH_DEFAULT 128
 #define CONTROL_PAGE 4096 /* before the entries, in either mapping */
-#define SPINS 200	  /* looks at the ring before the processor is yielded */
+#define SPIN_DEFAULT_NS 30000
+#define THREAD_DEFAULT_IDLE_US 1000
 
 /* The stack of command identifiers, full, the lowest on top. */
 void exo_cids_init(struct exo_queue *q)
@@ -42,8 +40,17 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 				"the queue options have size %u: set it to sizeof(struct "
 				"exo_queue_options)",
 				from->size);
-	if (to->flags)
+	if (to->flags & ~(EXO_QUEUE_POLLED | EXO_QUEUE_THREAD))
 		return exo_fail(x, -EOPNOTSUPP, NULL, "queue flags %#x are unknown", to->flags);
+	if (!(to->flags & EXO_QUEUE_THREAD) &&
+	    (to->thread_cpu || to->thread_percent || to->thread_idle_us))
+		return exo_fail(x, -EINVAL, NULL,
+				"options of a thread are set for a queue without one: "
+				"EXO_QUEUE_THREAD asks for it");
+	if (!to->spin_ns)
+		to->spin_ns = SPIN_DEFAULT_NS;
+	else if (to->spin_ns == EXO_SPIN_NONE)
+		to->spin_ns = 0;
 	if (!to->depth)
 		to->depth = x->depth_max < DEPTH_DEFAULT ? x->depth_max : DEPTH_DEFAULT;
 	if (to->depth > x->depth_max)
@@ -63,8 +70,15 @@ static int create(struct exo *x, const struct exo_queue_options *options,
 	memset(arg, 0, sizeof(*arg));
 	arg->detail = exo_sys_address(&detail);
 	arg->controller = x->controller;
+	arg->flags = options->flags;
 	arg->mode = options->mode;
 	arg->depth = options->depth;
+	if (options->flags & EXO_QUEUE_THREAD) {
+		arg->thread_cpu = options->thread_cpu - EXO_THREAD_ON(0);
+		arg->thread_percent = options->thread_percent ? options->thread_percent : 100;
+		arg->thread_idle_us = options->thread_idle_us ? options->thread_idle_us
+							      : THREAD_DEFAULT_IDLE_US;
+	}
 	r = exo_sys_queue_create(x->fd, arg);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot create a queue of depth %u on %s",
@@ -132,6 +146,7 @@ static void set_up(struct exo *x, struct exo_queue_private *p, const struct exo_
 	q->cq = (void *)((char *)p->ro + CONTROL_PAGE);
 	q->mask = arg->out_entries - 1;
 	q->block_shift = x->block_shift;
+	q->threaded = arg->flags & EXO_QUEUE_THREAD;
 	q->first_qword = (uint64_t)x->nsid << 32;
 	q->first = x->start;
 	q->submit.size = sizeof(q->submit);
@@ -140,6 +155,7 @@ static void set_up(struct exo *x, struct exo_queue_private *p, const struct exo_
 	p->x = x;
 	p->cap = arg->out_cap;
 	p->qid = arg->out_qid;
+	p->completion = arg->out_completion;
 }
 
 static int attach_extent(struct exo *x, uint32_t queue)
@@ -184,7 +200,11 @@ int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct
 	int r;
 
 	*out = NULL;
-	r = read_options(x, from, &options);
+	r = exo_check_held(x, EXO_TYPE_CONTROLLER);
+	if (!r)
+		r = exo_check_held(x, EXO_TYPE_EXTENT);
+	if (!r)
+		r = read_options(x, from, &options);
 	if (r)
 		return r;
 	r = create(x, &options, &arg);
@@ -199,6 +219,7 @@ int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct
 	if (r)
 		goto out_free;
 	set_up(x, p, &arg);
+	p->spin_ns = options.spin_ns;
 	r = attach_extent(x, arg.out_cap);
 	if (!r)
 		r = enlist(x, p);
@@ -230,7 +251,8 @@ void exo_queue_destroy(struct exo_queue *q)
 		break;
 	}
 	pthread_mutex_unlock(&p->x->lock);
-	drop_queue(p->x, p->cap);
+	if (p->cap)
+		drop_queue(p->x, p->cap);
 	unmap_rings(p);
 	free(p);
 }
@@ -239,6 +261,12 @@ const char *exo_queue_mode(const struct exo_queue *q)
 {
 	(void)q; /* the one mode there is so far */
 	return "checked";
+}
+
+const char *exo_queue_completion(const struct exo_queue *q)
+{
+	return exo_queue_private(q)->completion == EXO_COMPLETION_INTERRUPT ? "interrupt"
+									    : "polled";
 }
 
 uint32_t exo_queue_cap(const struct exo_queue *q)
@@ -256,9 +284,42 @@ struct exo *exo_queue_handle(const struct exo_queue *q)
 	return exo_queue_private(q)->x;
 }
 
+/* Is the extent gone, dispatched or not? */
+static bool extent_is_stale(struct exo *x)
+{
+	struct exo_cap_query about = { .cap = x->extent };
+
+	return x->fates[EXO_TYPE_EXTENT] != EXO_HELD || exo_sys_cap_query(x->fd, &about) == -ESTALE;
+}
+
+/*
+ * A refusal because something was given up or taken is not the command's fault: the
+ * kernel, which sees that it is not there, does not know that it ever was. Returns
+ * what it was and what became of it, or NULL.
+ */
+static const char *what_went(struct exo_queue *q, const struct exo_nvme_command *command,
+			     const char **fate)
+{
+	struct exo_queue_private *p = exo_queue_private(q);
+	enum exo_fate how = p->fate;
+
+	*fate = exo_fate_text(EXO_TAKEN);
+	if (how != EXO_HELD)
+		return "the queue";
+	if (command && q->detail.reason == EXO_REASON_BUFFER) {
+		how = exo_buf_fate(p->x, command->prp1);
+		*fate = exo_fate_text(how);
+		return how == EXO_HELD ? NULL : "its buffer";
+	}
+	if (q->detail.reason != EXO_REASON_NSID && q->detail.reason != EXO_REASON_LBA)
+		return NULL;
+	return extent_is_stale(p->x) ? "the extent" : NULL;
+}
+
 /* Say which command was refused and why. Out of line: it is the rare case. */
 static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int result)
 {
+	const char *gone, *fate;
 	const struct exo_nvme_command *command = exo_prepared(q, 0, NULL);
 	struct exo_queue_private *p = exo_queue_private(q);
 	char what[128] = "submission";
@@ -267,6 +328,10 @@ static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int resu
 		return exo_queue_fail(q, result, &q->detail, "the queue is dead");
 	if (command && q->detail.reason >= EXO_REASON_OPCODE)
 		exo_describe_command(what, sizeof(what), command, q->first);
+	gone = what_went(q, command, &fate);
+	if (gone)
+		return exo_queue_fail(q, result ? -ESTALE : 0, NULL, "%s refused: %s %s", what,
+				      gone, fate);
 	if (q->detail.reason == EXO_REASON_LBA)
 		return exo_queue_fail(q, result, &q->detail,
 				      "%s refused (the extent is %llu blocks from LBA %llu of "
@@ -276,19 +341,72 @@ static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int resu
 	return exo_queue_fail(q, result, &q->detail, "%s refused", what);
 }
 
+static int submit_call(struct exo_queue *q)
+{
+	q->detail.reason = EXO_REASON_NONE;
+	q->submit.out_accepted = 0;
+	return ioctl(exo_queue_private(q)->x->fd, EXO_QUEUE_SUBMIT, &q->submit) ? -errno : 0;
+}
+
+static uint32_t taken(const struct exo_queue *q)
+{
+	return __atomic_load_n(&q->status->sq_head, __ATOMIC_ACQUIRE);
+}
+
+bool exo_stuck(const struct exo_queue *q)
+{
+	return q->threaded &&
+	       __atomic_load_n(&q->status->thread, __ATOMIC_ACQUIRE) != EXO_THREAD_RUNNING &&
+	       taken(q) != q->sq_head && exo_queue_alive(q);
+}
+
+/* Those before @end that the thread has not taken. A refused one and those behind it are prepared again. */
+static int __attribute__((noinline)) submit_past_thread(struct exo_queue *q, uint32_t end)
+{
+	uint32_t handed_over = q->sq_head;
+	int r;
+
+	q->sq_head = taken(q);
+	r = submit_call(q);
+	q->sq_head = taken(q);
+	if (r)
+		return refused(q, r);
+	if (q->sq_head != end)
+		refused(q, 0);
+	r = (int)(q->sq_head - handed_over);
+	return r > 0 ? r : 0;
+}
+
+/* No system call while the thread looks. Pairs with the barrier between what it says and its look. */
+static int submit_to_thread(struct exo_queue *q, uint32_t prepared)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(q->status->thread == EXO_THREAD_RUNNING, 1)) {
+		q->sq_head = q->sq_tail;
+		return prepared;
+	}
+	return prepared || exo_stuck(q) ? submit_past_thread(q, q->sq_tail) : 0;
+}
+
+/* What is only prepared stays that: the tail in the ring is not moved. */
+int exo_unstick(struct exo_queue *q)
+{
+	return submit_past_thread(q, q->sq_head);
+}
+
 int exo_submit(struct exo_queue *q)
 {
 	uint32_t prepared = q->sq_tail - q->sq_head;
 	int r;
 
-	if (!prepared)
+	if (!prepared && !q->threaded)
 		return 0;
 	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
-	q->detail.reason = EXO_REASON_NONE;
-	q->submit.out_accepted = 0;
-	r = ioctl(exo_queue_private(q)->x->fd, EXO_QUEUE_SUBMIT, &q->submit);
+	if (q->threaded)
+		return submit_to_thread(q, prepared);
+	r = submit_call(q);
 	if (__builtin_expect(r, 0))
-		return refused(q, -errno);
+		return refused(q, r);
 	q->sq_head += q->submit.out_accepted;
 	if (__builtin_expect(q->submit.out_accepted != prepared, 0))
 		refused(q, 0);
@@ -318,71 +436,8 @@ unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep)
 			q->cids[q->free++] = cid;
 		n++;
 	}
-	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
+	/* Back only: what was prepared and is kept was not handed over. */
+	if ((int32_t)(q->control->sq_tail - q->sq_tail) > 0)
+		__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
 	return n;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#else
-	__asm__ volatile("" ::: "memory");
-#endif
-}
-
-/* Wait for the device beyond the first few looks. */
-static int __attribute__((noinline))
-wait_long(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
-	  int64_t timeout_ms)
-{
-	int64_t end = now_ms() + timeout_ms;
-	bool alive, late;
-	unsigned int n;
-
-	do {
-		/* Both first: what was posted before either must be found. */
-		alive = exo_queue_alive(q);
-		late = now_ms() >= end;
-		n = exo_reap(q, completions, max);
-		if (n)
-			return n;
-		sched_yield();
-	} while (alive && !late);
-	if (!alive)
-		return exo_queue_fail(
-			q, -ESTALE, NULL,
-			"the queue is dead with %u commands in flight: it was taken back, "
-			"or its device failed or was unbound",
-			exo_queue_in_flight(q));
-	return exo_queue_fail(
-		q, -ETIMEDOUT, NULL,
-		"%u commands are in flight and the device answered none within %lld ms",
-		exo_queue_in_flight(q), (long long)timeout_ms);
-}
-
-int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
-	     int timeout_ms)
-{
-	unsigned int n;
-
-	if (!exo_queue_in_flight(q))
-		return 0;
-	for (int i = 0; i < SPINS; i++) {
-		n = exo_reap(q, completions, max);
-		if (n)
-			return n;
-		relax();
-	}
-	if (timeout_ms < 0)
-		return wait_long(q, completions, max, exo_queue_private(q)->x->io_timeout_ms);
-	return wait_long(q, completions, max, timeout_ms);
 }

@@ -72,7 +72,7 @@ static int join_session(struct exo *x)
 	return greet(x, "the file descriptor in EXO_FD");
 }
 
-/* A session of our own, for root. */
+/* A session of our own. */
 static int open_session(struct exo *x)
 {
 	x->fd = open(EXO_DEVICE, O_RDWR | O_CLOEXEC);
@@ -83,6 +83,7 @@ static int open_session(struct exo *x)
 	if (x->fd < 0)
 		return exo_fail(x, -errno, NULL, "cannot open %s: %s", EXO_DEVICE,
 				strerrordesc_np(errno));
+	x->own_session = true;
 	return greet(x, EXO_DEVICE);
 }
 
@@ -233,6 +234,13 @@ static int find_extent(struct exo *x, const struct exo_spec *spec)
 	return 0;
 }
 
+static void drop_cap(struct exo *x, uint32_t cap)
+{
+	struct exo_cap_drop drop = { .cap = cap };
+
+	exo_sys_cap_drop(x->fd, &drop);
+}
+
 /* Give up what the program does not mean to use, so that a mistake cannot. */
 static int weaken_extent(struct exo *x, uint32_t held, uint32_t rights)
 {
@@ -250,13 +258,16 @@ static int weaken_extent(struct exo *x, uint32_t held, uint32_t rights)
 	r = exo_sys_cap_derive(x->fd, &arg);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot derive an extent with fewer rights");
+	if (x->own_session)
+		drop_cap(x, x->extent);
 	x->extent = arg.out_cap;
 	x->own_extent = true;
 	return 0;
 }
 
 /* What opening for reading and writing is called when it was not granted. */
-static int check_rights(struct exo *x, const struct exo_spec *spec, uint32_t held, uint32_t rights)
+static int check_rights(struct exo *x, const char *kind, const char *name, uint32_t held,
+			uint32_t rights)
 {
 	struct exo_detail detail = { .reason = EXO_REASON_LBA_RIGHT };
 
@@ -264,7 +275,7 @@ static int check_rights(struct exo *x, const struct exo_spec *spec, uint32_t hel
 		return 0;
 	detail.value = rights & ~held;
 	detail.limit = held;
-	return exo_fail(x, -EACCES, &detail, "cannot open \"exo:%s\"", spec->name);
+	return exo_fail(x, -EACCES, &detail, "cannot open %s%s", kind, name);
 }
 
 static int open_named(struct exo *x, struct exo_spec *spec, unsigned int rights)
@@ -294,10 +305,41 @@ static int open_named(struct exo *x, struct exo_spec *spec, unsigned int rights)
 	if (!x->pool)
 		return exo_fail(x, -ENOENT, NULL,
 				"the session holds no pool of frames: exo-run --mem gives one");
-	r = check_rights(x, spec, extent.out_rights, rights);
+	r = check_rights(x, "exo:", spec->name, extent.out_rights, rights);
 	if (!r)
 		r = weaken_extent(x, extent.out_rights, rights);
 	return r;
+}
+
+static int open_tokens(struct exo *x, struct exo_spec *spec, unsigned int rights)
+{
+	struct exo_cap_query extent;
+	int r = open_session(x);
+
+	if (!r)
+		r = exo_redeem(x, spec);
+	if (r)
+		return r;
+	r = query(x, x->extent, &extent);
+	if (r)
+		return exo_fail(x, r, NULL, "the extent of the token is gone: %s",
+				exo_errno_meaning(r));
+	write_address(x, extent.out_address);
+	r = check_rights(x, "the extent of a token", "", extent.out_rights, rights);
+	return r ? r : weaken_extent(x, extent.out_rights, rights);
+}
+
+static int open_spec(struct exo *x, struct exo_spec *spec, unsigned int rights)
+{
+	switch (spec->kind) {
+	case EXO_SPEC_NVME:
+		return open_nvme(x, spec, rights);
+	case EXO_SPEC_TOKENS:
+		return open_tokens(x, spec, rights);
+	case EXO_SPEC_SESSION:
+		break;
+	}
+	return open_named(x, spec, rights);
 }
 
 static int learn_extent(struct exo *x)
@@ -312,6 +354,11 @@ static int learn_extent(struct exo *x)
 	x->start = extent.out_start;
 	x->blocks = extent.out_len;
 	x->block_shift = extent.out_unit_shift;
+	x->copy = (struct exo_copy_limits){
+		.ranges = extent.out_copy_ranges,
+		.range_blocks = extent.out_copy_range_blocks,
+		.blocks = extent.out_copy_blocks,
+	};
 	return 0;
 }
 
@@ -351,9 +398,13 @@ static int open_by_name(struct exo *x, const char *name, unsigned int rights)
 	if (!name)
 		return exo_fail(x, -EINVAL, NULL, "no name was given: \"exo:\" is the shortest");
 	r = exo_spec_parse(name, &spec, &problem);
+	/* Nor is a token that cannot be read for anybody's log. */
+	if (r && spec.kind == EXO_SPEC_TOKENS)
+		return exo_fail(x, r, NULL, "cannot understand token %u of the name: %s",
+				spec.token_count + 1, problem);
 	if (r)
 		return exo_fail(x, r, NULL, "cannot understand \"%.128s\": %s", name, problem);
-	r = spec.kind == EXO_SPEC_NVME ? open_nvme(x, &spec, rights) : open_named(x, &spec, rights);
+	r = open_spec(x, &spec, rights);
 	if (!r)
 		r = learn_extent(x);
 	if (!r)
@@ -375,17 +426,14 @@ int exo_open(const char *name, unsigned int rights, struct exo **out)
 
 void exo_close(struct exo *x)
 {
-	struct exo_cap_drop drop = { 0 };
-
 	if (!x)
 		return;
 	while (x->queues)
 		exo_queue_destroy(&x->queues->q);
 	exo_buf_release_all(x);
-	if (x->own_extent) {
-		drop.cap = x->extent;
-		exo_sys_cap_drop(x->fd, &drop);
-	}
+	exo_events_close(x);
+	if (x->own_extent && x->extent)
+		drop_cap(x, x->extent);
 	if (x->fd >= 0)
 		close(x->fd);
 	pthread_mutex_destroy(&x->lock);
@@ -415,6 +463,11 @@ uint32_t exo_nsid(const struct exo *x)
 uint32_t exo_rights(const struct exo *x)
 {
 	return x->rights;
+}
+
+struct exo_copy_limits exo_copy_limits(const struct exo *x)
+{
+	return x->copy;
 }
 
 uint32_t exo_transfer_max(const struct exo *x)

@@ -164,6 +164,31 @@ static const char *parse_session(const char *at, struct exo_spec *spec)
 	return NULL;
 }
 
+/* TEXT,TEXT,TEXT */
+static const char *parse_tokens(const char *at, struct exo_spec *spec)
+{
+	char text[EXO_TOKEN_TEXT];
+	const char *problem;
+
+	spec->kind = EXO_SPEC_TOKENS;
+	for (;;) {
+		size_t len = strcspn(at, ",");
+
+		if (spec->token_count == EXO_TOKENS_MAX)
+			return "there are more than 3 tokens: an extent, a controller and a pool";
+		if (len >= sizeof(text))
+			return "a token is too long: it has 32 characters";
+		memcpy(text, at, len);
+		text[len] = 0;
+		if (exo_token_parse(text, spec->tokens[spec->token_count], &problem))
+			return problem;
+		spec->token_count++;
+		if (!at[len])
+			return NULL;
+		at += len + 1;
+	}
+}
+
 /*
  * Take apart a name given to exo_open(). On failure *@problem says what is
  * wrong with it.
@@ -175,11 +200,13 @@ int exo_spec_parse(const char *text, struct exo_spec *spec, const char **problem
 		*problem = parse_session(text, spec);
 	else if (skip(&text, "nvme:"))
 		*problem = parse_nvme(text, spec);
-	else if (skip(&text, "token:") || skip(&text, "uring:")) {
-		*problem = "this version of libexo knows only exo: and nvme: names";
+	else if (skip(&text, "token:"))
+		*problem = parse_tokens(text, spec);
+	else if (skip(&text, "uring:")) {
+		*problem = "this version of libexo knows only exo:, nvme: and token: names";
 		return -EOPNOTSUPP;
 	} else
-		*problem = "it must begin with exo: or nvme:";
+		*problem = "it must begin with exo:, nvme: or token:";
 	return *problem ? -EINVAL : 0;
 }
 

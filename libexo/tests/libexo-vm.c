@@ -7,12 +7,16 @@
 #define _GNU_SOURCE 1
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <libexo.h>
@@ -110,6 +114,60 @@ static void zeroes(void)
 	CHECK(all(buf, 16 * exo_block_size(x), 0x55));
 	CHECK(all(buf + 16 * exo_block_size(x), 32 * exo_block_size(x), 0));
 	CHECK(all(buf + 48 * exo_block_size(x), 16 * exo_block_size(x), 0x55));
+	exo_close(x);
+}
+
+static void compares(void)
+{
+	size_t bytes;
+
+	begin(EXO_READ | EXO_WRITE, 4, 3 * MIB);
+	bytes = (size_t)exo_transfer_max(x) * 2;
+	CHECK(bytes <= 3 * MIB);
+	number_bytes(buf, bytes, 7);
+	CHECK_EQUAL(exo_write(q, buf, 0, bytes / exo_block_size(x)), 0);
+	CHECK_EQUAL(exo_compare(q, buf, 0, bytes / exo_block_size(x)), 0);
+	buf[bytes - 1] ^= 1;
+	CHECK_EQUAL(exo_compare(q, buf, 0, bytes / exo_block_size(x)), -EILSEQ);
+	exo_close(x);
+}
+
+static void copies(void)
+{
+	const uint64_t blocks = 2000, to = 3000;
+	struct exo_copy_limits limits;
+	size_t bytes;
+
+	begin(EXO_READ | EXO_WRITE, 4, 3 * MIB);
+	limits = exo_copy_limits(x);
+	CHECK(limits.ranges > 0 && limits.blocks > 0);
+	CHECK(limits.blocks < blocks);
+	bytes = blocks * exo_block_size(x);
+	number_bytes(buf, bytes, 8);
+	CHECK_EQUAL(exo_write(q, buf, 100, blocks), 0);
+	CHECK_EQUAL(exo_write_zeroes(q, to - 1, blocks + 2), 0);
+	CHECK_EQUAL(exo_copy(q, 100, to, blocks), 0);
+	CHECK_EQUAL(exo_compare(q, buf, to, blocks), 0);
+	CHECK_EQUAL(exo_read(q, buf, to - 1, 1), 0);
+	CHECK(all(buf, exo_block_size(x), 0));
+	CHECK_EQUAL(exo_read(q, buf, to + blocks, 1), 0);
+	CHECK(all(buf, exo_block_size(x), 0));
+	CHECK_EQUAL(exo_copy(q, 0, 1, 2), -EINVAL);
+	CHECK_EQUAL(exo_copy(q, 0, exo_blocks(x) - 1, 2), -ERANGE);
+	exo_close(x);
+}
+
+static void trims(void)
+{
+	begin(EXO_READ | EXO_WRITE | EXO_TRIM, 4, 64 * 4096);
+	memset(buf, 0x55, 64 * exo_block_size(x));
+	CHECK_EQUAL(exo_write(q, buf, 0, 64), 0);
+	CHECK_EQUAL(exo_trim(q, 16, 32), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 64), 0);
+	CHECK(all(buf, 16 * exo_block_size(x), 0x55));
+	CHECK(all(buf + 48 * exo_block_size(x), 16 * exo_block_size(x), 0x55));
+	CHECK_EQUAL(exo_trim(q, exo_blocks(x) - 1, 2), -ERANGE);
+	CHECK(strstr(exo_queue_strerror(q, -ERANGE), "Dataset Management"));
 	exo_close(x);
 }
 
@@ -444,12 +502,124 @@ static void queue_options(void)
 	options.depth = exo_depth_max(x) + 1;
 	CHECK_EQUAL(exo_queue_create(x, &options, &none), -EINVAL);
 	options.depth = 1;
-	options.flags = 1;
+	options.flags = ~(EXO_QUEUE_POLLED | EXO_QUEUE_THREAD);
 	CHECK_EQUAL(exo_queue_create(x, &options, &none), -EOPNOTSUPP);
 	options.flags = 0;
 	options.mode = 99;
 	CHECK(exo_queue_create(x, &options, &none) < 0);
 	CHECK(!none);
+	exo_close(x);
+}
+
+/* ---- a queue with a thread ---- */
+
+static void begin_threaded(uint32_t percent, uint32_t idle_us)
+{
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = 4,
+		.flags = EXO_QUEUE_THREAD,
+		.thread_percent = percent,
+		.thread_idle_us = idle_us,
+	};
+	int r;
+
+	x = open_handle(EXO_READ | EXO_WRITE);
+	r = exo_queue_create(x, &options, &q);
+	if (r)
+		errx(1, "%s", exo_strerror(x, r));
+	buf = open_buf(q, MIB);
+}
+
+/* Calls and no calls mixed: idle for a moment, share used up, or neither. */
+static void threaded_data(void)
+{
+	static const uint32_t percents[] = { 0, 5 }, idles[] = { 0, 1, 100000 };
+	char *copy = malloc(MIB);
+
+	for (size_t i = 0; i < 6; i++) {
+		begin_threaded(percents[i / 3], idles[i % 3]);
+		for (unsigned int round = 0; round < 4; round++) {
+			number_bytes(buf, MIB, round);
+			memcpy(copy, buf, MIB);
+			CHECK_EQUAL(exo_write(q, buf, 0, MIB / exo_block_size(x)), 0);
+			memset(buf, 0, MIB);
+			CHECK_EQUAL(exo_read(q, buf, 0, MIB / exo_block_size(x)), 0);
+			CHECK(!memcmp(buf, copy, MIB));
+		}
+		exo_close(x);
+	}
+	free(copy);
+}
+
+static void threaded_refusal(void)
+{
+	struct exo_completion done[4];
+	uint64_t user_data = 0, blocks;
+	int r, late, n = 0;
+
+	begin_threaded(0, 100000);
+	exo_prep_read(q, buf, 0, 1, 10);
+	exo_prep_read(q, buf, exo_blocks(x), 1, 11);
+	exo_prep_read(q, buf, 1, 1, 12);
+	/*
+	 * Asleep or not when they were submitted: a wait that finds nothing says why, perhaps
+	 * before the first has ended.
+	 */
+	r = exo_submit(q);
+	CHECK(r == 3 || r == 1);
+	while ((r = exo_wait(q, done, 4, 10000)) > 0)
+		n += r;
+	if (!r)
+		r = exo_submit(q);
+	CHECK_EQUAL(r, -ERANGE);
+	while ((late = exo_wait(q, done, 4, 10000)) > 0)
+		n += late;
+	CHECK_EQUAL(late, 0);
+	CHECK_EQUAL(n, 1);
+	CHECK(strstr(exo_queue_strerror(q, r), "no extent"));
+	CHECK_EQUAL(exo_queue_prepared(q), 2);
+	CHECK(exo_prepared(q, 0, &user_data));
+	CHECK_EQUAL(user_data, 11);
+	exo_prepared(q, 0, NULL)->slba = exo_first_block(x);
+	CHECK_EQUAL(exo_submit(q), 2);
+	for (n = 0; n < 2; n += r) {
+		r = exo_wait(q, done, 4, -1);
+		CHECK(r > 0);
+		if (r <= 0)
+			break;
+	}
+	CHECK_EQUAL(exo_queue_free(q), 4);
+	/* A request that is refused on its way ends, with all that it had prepared. */
+	CHECK_EQUAL(exo_read(q, buf, exo_blocks(x) - 1, 2), -ERANGE);
+	CHECK_EQUAL(exo_queue_free(q), 4);
+	CHECK_EQUAL(exo_read(q, buf, 0, 8), 0);
+	/* Of two commands the second is refused, after the first was handed over and reaped. */
+	blocks = exo_transfer_max(x) / exo_block_size(x);
+	CHECK(2 * exo_transfer_max(x) <= MIB);
+	for (n = 0; n < 50; n++)
+		CHECK_EQUAL(exo_read(q, buf, exo_blocks(x) - blocks, 2 * blocks), -ERANGE);
+	CHECK_EQUAL(exo_queue_free(q), 4);
+	CHECK_EQUAL(exo_read(q, buf, 0, 8), 0);
+	exo_close(x);
+}
+
+static void thread_options(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options), .thread_cpu = 1 };
+	struct exo_queue *none;
+	int r;
+
+	x = open_handle(EXO_READ);
+	r = exo_queue_create(x, &options, &none);
+	CHECK_EQUAL(r, -EINVAL);
+	CHECK(strstr(exo_strerror(x, r), "EXO_QUEUE_THREAD"));
+	options.flags = EXO_QUEUE_THREAD;
+	options.thread_cpu = EXO_THREAD_ON(4000);
+	CHECK_EQUAL(exo_queue_create(x, &options, &none), -EINVAL);
+	options.thread_cpu = EXO_THREAD_ON(0);
+	options.thread_percent = 101;
+	CHECK_EQUAL(exo_queue_create(x, &options, &none), -EINVAL);
 	exo_close(x);
 }
 
@@ -523,6 +693,708 @@ static void children(void)
 	exo_close(x);
 }
 
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static uint64_t in_ms(uint64_t ms)
+{
+	return clock_ns(CLOCK_MONOTONIC) + ms * 1000000;
+}
+
+/* Reads that each sleep at once, on a queue with and on one without interrupt. */
+static void sleepers(void)
+{
+	static const char *const modes[] = { "interrupt", "polled" };
+	struct exo_queue_options options = { .size = sizeof(options), .depth = 4 };
+
+	begin(EXO_READ, 1, 4096);
+	options.spin_ns = EXO_SPIN_NONE;
+	for (int i = 0; i < 2; i++) {
+		struct exo_queue *sleepy;
+
+		options.flags = i ? EXO_QUEUE_POLLED : 0;
+		CHECK_EQUAL(exo_queue_create(x, &options, &sleepy), 0);
+		CHECK_STRING(exo_queue_completion(sleepy), modes[i]);
+		for (int round = 0; round < 200; round++)
+			CHECK_EQUAL(exo_read(sleepy, buf, round, 1), 0);
+		exo_queue_destroy(sleepy);
+	}
+	exo_close(x);
+}
+
+static void any_of_several(void)
+{
+	struct exo_queue *queues[2];
+	struct exo_completion done;
+	struct exo_cap_drop drop = { 0 };
+	uint64_t ready = 99;
+
+	begin(EXO_READ, 4, 4096);
+	queues[0] = q;
+	queues[1] = open_queue(x, 4);
+	CHECK_EQUAL(exo_wait_any(x, queues, 2, 0, &ready), 0);
+	CHECK_EQUAL(ready, 0);
+	for (int i = 0; i < 2; i++) {
+		exo_prep_read(queues[i], buf, 0, 1, 5);
+		CHECK_EQUAL(exo_submit(queues[i]), 1);
+		CHECK_EQUAL(exo_wait_any(x, queues, 2, EXO_WAIT_FOREVER, &ready), EXO_READY_QUEUES);
+		CHECK_EQUAL(ready, 1 << i);
+		CHECK_EQUAL(exo_wait_any(x, queues, 2, 0, NULL), EXO_READY_QUEUES);
+		CHECK_EQUAL(exo_reap(queues[i], &done, 1), 1);
+	}
+	drop.cap = exo_queue_cap(queues[1]);
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	CHECK_EQUAL(exo_wait_any(x, queues, 2, in_ms(10000), &ready), EXO_READY_QUEUES);
+	CHECK_EQUAL(ready, 2);
+	CHECK_EQUAL(exo_wait_any(x, queues, EXO_WAIT_QUEUES_MAX + 1, 0, &ready), -EINVAL);
+	exo_close(x);
+}
+
+static void deadlines(void)
+{
+	uint64_t begun, used, until;
+
+	begin(EXO_READ, 4, 4096);
+	begun = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	until = in_ms(200);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, until, NULL), 0);
+	used = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun;
+	CHECK(clock_ns(CLOCK_MONOTONIC) >= until);
+	/* Most of the 200 ms were slept. */
+	CHECK(used < 100000000);
+	CHECK_EQUAL(exo_wait_any(x, NULL, 0, in_ms(1), NULL), 0);
+	exo_close(x);
+}
+
+/* ---- events ---- */
+
+/**
+ * struct estate - a session that holds what another session can take back
+ * @fd: of that other session, ours from exo-run
+ * @extent: capabilities in it, each granted to the new session
+ * @controller: the same
+ * @pool: the same
+ *
+ * The handle x and its queue q live in the new session.
+ */
+struct estate {
+	int fd;
+	uint32_t extent;
+	uint32_t controller;
+	uint32_t pool;
+};
+
+static uint32_t grant(int fd, uint32_t cap, int to)
+{
+	struct exo_cap_query about = { .cap = cap };
+	struct exo_cap_derive arg = { .cap = cap, .session_fd = to };
+
+	CHECK_EQUAL(exo_sys_cap_query(fd, &about), 0);
+	arg.rights = about.out_rights;
+	CHECK_EQUAL(exo_sys_cap_derive(fd, &arg), 0);
+	return arg.out_cap;
+}
+
+static int take_back(const struct estate *e, uint32_t cap, uint32_t timeout_ms, uint64_t frames)
+{
+	struct exo_revoke arg = { .cap = cap, .timeout_ms = timeout_ms, .frames = frames };
+	int r = exo_sys_revoke(e->fd, &arg);
+
+	return r ? r : (int)arg.out_taken;
+}
+
+/* A new session with an extent, a controller and a pool of @frames, and x in it. */
+static void settle(struct estate *e, uint64_t frames)
+{
+	struct exo *ours = open_handle(EXO_READ | EXO_WRITE);
+	struct exo_pool_create pool = {
+		.pool = exo_pool_cap(ours),
+		.rights = EXO_RIGHT_ALLOC,
+		.frames = frames,
+	};
+	int session = open(EXO_DEVICE, O_RDWR | O_CLOEXEC);
+	char *before = strdup(getenv("EXO_FD")), text[16];
+
+	e->fd = atoi(before);
+	e->extent = grant(e->fd, exo_extent_cap(ours), EXO_SESSION_SELF);
+	e->controller = grant(e->fd, exo_controller_cap(ours), EXO_SESSION_SELF);
+	CHECK_EQUAL(exo_sys_pool_create(e->fd, &pool), 0);
+	e->pool = pool.out_cap;
+	grant(e->fd, e->extent, session);
+	grant(e->fd, e->controller, session);
+	grant(e->fd, e->pool, session);
+	exo_close(ours);
+
+	snprintf(text, sizeof(text), "%d", session);
+	setenv("EXO_FD", text, 1);
+	x = open_handle(EXO_READ | EXO_WRITE);
+	q = open_queue(x, 8);
+	setenv("EXO_FD", before, 1);
+	free(before);
+	close(session);
+}
+
+static void unsettle(const struct estate *e)
+{
+	struct exo_cap_drop drop = { 0 };
+
+	exo_close(x);
+	drop.cap = e->extent;
+	exo_sys_cap_drop(e->fd, &drop);
+	drop.cap = e->controller;
+	exo_sys_cap_drop(e->fd, &drop);
+	drop.cap = e->pool;
+	exo_sys_cap_drop(e->fd, &drop);
+}
+
+static void events_arrive(void)
+{
+	struct exo_event event;
+	struct estate e;
+
+	settle(&e, 64);
+	CHECK_EQUAL(exo_event_next(x, &event), 0);
+	CHECK_EQUAL(exo_events_open(x, 16), 0);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, 0, NULL), 0);
+	CHECK_EQUAL(poll(&(struct pollfd){ .fd = exo_fd(x), .events = POLLIN }, 1, 0), 0);
+	CHECK_EQUAL(take_back(&e, e.pool, 0, 0), 1);
+	CHECK_EQUAL(poll(&(struct pollfd){ .fd = exo_fd(x), .events = POLLIN }, 1, 0), 1);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, EXO_WAIT_FOREVER, NULL), EXO_READY_EVENTS);
+	CHECK_EQUAL(exo_event_next(x, &event), 1);
+	CHECK_EQUAL(event.type, EXO_EVENT_REVOKE);
+	CHECK_EQUAL(event.cap, exo_pool_cap(x));
+	CHECK_EQUAL(exo_event_next(x, &event), 1);
+	CHECK_EQUAL(event.type, EXO_EVENT_TAKEN);
+	CHECK_EQUAL(exo_event_next(x, &event), 0);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, 0, NULL), 0);
+	unsettle(&e);
+}
+
+static void one_ring(void)
+{
+	struct exo *second;
+	struct exo_event event;
+
+	x = open_handle(EXO_READ);
+	second = open_handle(EXO_READ);
+	CHECK_EQUAL(exo_events_open(x, 17), -EINVAL);
+	CHECK_EQUAL(exo_events_open(x, 0), 0);
+	CHECK_EQUAL(exo_events_open(x, 0), 0);
+	CHECK_EQUAL(exo_event_next(second, &event), -EEXIST);
+	CHECK(strstr(exo_strerror(second, -EEXIST), "another handle"));
+	exo_close(second);
+	exo_close(x);
+}
+
+#define MANY 100
+
+/* More than the ring holds: each capability that was taken is told all the same. */
+static void overflow(void)
+{
+	static bool told[4096];
+	uint32_t caps[MANY];
+	struct exo_event event;
+	struct estate e;
+	int n = 0;
+
+	settle(&e, 64);
+	CHECK_EQUAL(exo_events_open(x, EXO_EVENTS_MIN), 0);
+	for (int i = 0; i < MANY; i++)
+		caps[i] = grant(e.fd, e.pool, exo_fd(x));
+	CHECK_EQUAL(take_back(&e, e.pool, 0, 0), MANY + 1);
+	memset(told, 0, sizeof(told));
+	while (exo_event_next(x, &event) == 1 && ++n < 10 * MANY)
+		if (event.type == EXO_EVENT_TAKEN && event.cap < sizeof(told))
+			told[event.cap] = true;
+	for (int i = 0; i < MANY; i++)
+		CHECK(told[caps[i]]);
+	CHECK(told[exo_pool_cap(x)]);
+	/* And from then on as before. */
+	CHECK_EQUAL(exo_event_next(x, &event), 0);
+	CHECK_EQUAL(take_back(&e, e.extent, 0, 0), 1);
+	CHECK_EQUAL(exo_event_next(x, &event), 1);
+	CHECK_EQUAL(event.cap, exo_extent_cap(x));
+	unsettle(&e);
+}
+
+struct revoker {
+	pthread_t thread;
+	const struct estate *e;
+	uint32_t cap;
+	uint32_t timeout_ms;
+	uint64_t frames;
+	unsigned int delay_ms;
+	int result;
+	uint64_t frames_back;
+	uint32_t taken;
+};
+
+static void *run_revoker(void *arg)
+{
+	struct revoker *r = arg;
+	struct exo_revoke call = { .cap = r->cap,
+				   .timeout_ms = r->timeout_ms,
+				   .frames = r->frames };
+
+	usleep(r->delay_ms * 1000);
+	r->result = exo_sys_revoke(r->e->fd, &call);
+	r->frames_back = call.out_frames;
+	r->taken = call.out_taken;
+	return NULL;
+}
+
+static void start_revoker(struct revoker *r)
+{
+	CHECK_EQUAL(pthread_create(&r->thread, NULL, run_revoker, r), 0);
+}
+
+static void woken_by_an_event(void)
+{
+	struct estate e;
+	struct revoker r = { .e = &e, .delay_ms = 50 };
+	uint64_t ready = 1;
+
+	settle(&e, 64);
+	r.cap = e.pool;
+	CHECK_EQUAL(exo_events_open(x, 0), 0);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, 0, &ready), 0);
+	start_revoker(&r);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, EXO_WAIT_FOREVER, &ready), EXO_READY_EVENTS);
+	CHECK_EQUAL(ready, 0);
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.result, 0);
+	unsettle(&e);
+}
+
+/* ---- revocation ---- */
+
+#define FRAMES 8 /* of each buffer here */
+#define BUFS 4
+
+static void open_bufs(char *bufs[BUFS])
+{
+	for (int i = 0; i < BUFS; i++)
+		bufs[i] = open_buf(q, FRAMES * 4096);
+}
+
+static unsigned int count_held(char *const bufs[BUFS])
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < BUFS; i++)
+		n += exo_buf_capability(q, bufs[i]) != 0;
+	return n;
+}
+
+/* Ask for @frames, give what exo_wait_any() gives, and see that no force was needed. */
+static void ask(const struct estate *e, uint64_t frames)
+{
+	struct revoker r = { .e = e, .cap = e->pool, .timeout_ms = 20000, .frames = frames };
+
+	start_revoker(&r);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, in_ms(20000), NULL), EXO_READY_EVENTS);
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.result, 0);
+	CHECK_EQUAL(r.frames_back, frames);
+	CHECK_EQUAL(r.taken, 0);
+	/* That it is over is an event, too. */
+	CHECK(exo_dispatch(x) >= 0);
+}
+
+/* A touch of @at must be SIGBUS; in this process, for a child inherits no buffer. */
+static sigjmp_buf back;
+
+static void on_bus_error(int signal)
+{
+	(void)signal;
+	siglongjmp(back, 1);
+}
+
+static bool touch_is_sigbus(volatile char *at)
+{
+	struct sigaction action = { .sa_handler = on_bus_error }, before;
+	bool caught = true;
+
+	sigaction(SIGBUS, &action, &before);
+	if (!sigsetjmp(back, 1)) {
+		*at = 1;
+		caught = false;
+	}
+	sigaction(SIGBUS, &before, NULL);
+	return caught;
+}
+
+static void spare_first(void)
+{
+	char *bufs[BUFS];
+	struct estate e;
+	void *more;
+	int r;
+
+	settle(&e, 64);
+	open_bufs(bufs);
+	CHECK_EQUAL(exo_on_revoke(x, NULL, NULL), 0);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[1], 1), 0);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[2], 1), 0);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[1], 0), 0);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[0] + 4096, 1), -EINVAL);
+	ask(&e, FRAMES);
+	CHECK_EQUAL(count_held(bufs), BUFS - 1);
+	CHECK_EQUAL(exo_buf_capability(q, bufs[2]), 0);
+	r = exo_buf_spare(q, bufs[2], 0);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "given up"));
+	r = exo_read(q, bufs[2], 0, 1);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "its buffer was given up when it was asked back"));
+	CHECK(touch_is_sigbus(bufs[2]));
+	/* Its addresses are nobody else's until it is freed. */
+	more = open_buf(q, 4096);
+	CHECK(more != bufs[2]);
+	CHECK_EQUAL(exo_buf_free(q, bufs[2]), 0);
+	CHECK_EQUAL(exo_buf_free(q, bufs[2]), -EINVAL);
+	CHECK_EQUAL(exo_buf_free(q, more), 0);
+	/* When there is nothing spare, what is idle goes, and no more than was asked for. */
+	ask(&e, 2 * FRAMES);
+	CHECK_EQUAL(count_held(bufs), 1);
+	unsettle(&e);
+}
+
+static void never_in_flight(void)
+{
+	struct exo_completion done;
+	struct revoker r = { .timeout_ms = 20000, .frames = BUFS * FRAMES };
+	char *bufs[BUFS];
+	struct estate e;
+
+	settle(&e, 64);
+	open_bufs(bufs);
+	CHECK_EQUAL(exo_on_revoke(x, NULL, NULL), 0);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[2], 1), 0);
+	r.e = &e;
+	r.cap = e.pool;
+	/* In flight is what was not reaped. */
+	exo_prep_read(q, bufs[2] + 4096, 0, 1, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	exo_prep_read(q, bufs[3], 0, 1, 0);
+	start_revoker(&r);
+	while (count_held(bufs) > 2)
+		CHECK(exo_wait_any(x, &q, 1, in_ms(20000), NULL) > 0);
+	CHECK_EQUAL(exo_dispatch(x) >= 0, 1);
+	CHECK(exo_buf_capability(q, bufs[2]));
+	CHECK(exo_buf_capability(q, bufs[3]));
+	/* What was not given for that is given once it can be. */
+	CHECK_EQUAL(exo_withdraw(q, 0), 1);
+	CHECK_EQUAL(exo_wait(q, &done, 1, -1), 1);
+	CHECK_EQUAL(exo_nvme_status(&done.raw), 0);
+	exo_wait_any(x, &q, 1, 0, NULL);
+	CHECK_EQUAL(count_held(bufs), 0);
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.taken, 0);
+	CHECK_EQUAL(r.frames_back, BUFS * FRAMES);
+	unsettle(&e);
+}
+
+struct choice {
+	char **bufs;
+	unsigned int calls;
+	struct exo_asked asked;
+};
+
+static void choose(struct exo *handle, const struct exo_asked *asked, void *arg)
+{
+	struct choice *c = arg;
+
+	CHECK(handle == x);
+	c->asked = *asked;
+	c->calls++;
+	CHECK_EQUAL(exo_buf_free(q, c->bufs[3]), 0);
+}
+
+static void callback_chooses(void)
+{
+	char *bufs[BUFS];
+	struct choice c = { .bufs = bufs };
+	struct estate e;
+
+	settle(&e, 64);
+	open_bufs(bufs);
+	CHECK_EQUAL(exo_buf_spare(q, bufs[0], 1), 0);
+	CHECK_EQUAL(exo_on_revoke(x, choose, &c), 0);
+	ask(&e, FRAMES);
+	CHECK_EQUAL(c.calls, 1);
+	CHECK_EQUAL(c.asked.cap, exo_pool_cap(x));
+	CHECK_EQUAL(c.asked.type, EXO_TYPE_POOL);
+	CHECK_EQUAL(c.asked.frames, FRAMES);
+	CHECK(c.asked.deadline > clock_ns(CLOCK_MONOTONIC));
+	CHECK(!c.asked.buf && !c.asked.queue);
+	CHECK_EQUAL(count_held(bufs), BUFS - 1);
+	CHECK(exo_buf_capability(q, bufs[0]));
+	unsettle(&e);
+}
+
+static void taken_is_noted(void)
+{
+	char *bufs[BUFS];
+	struct estate e;
+	uint32_t held;
+	void *more;
+	int r;
+
+	settle(&e, 64);
+	open_bufs(bufs);
+	held = caps_held(x);
+	CHECK_EQUAL(take_back(&e, e.pool, 0, 0), BUFS + 1);
+	CHECK(exo_dispatch(x) > 0);
+	/* The buffers' numbers are free again, the pool's is the session's. */
+	CHECK_EQUAL(caps_held(x), held - BUFS);
+	CHECK_EQUAL(count_held(bufs), 0);
+	r = exo_read(q, bufs[0], 0, 1);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "its buffer was taken back by force"));
+	r = exo_buf_alloc(q, 4096, &more);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "the pool of the handle was taken back"));
+	CHECK_EQUAL(exo_buf_free(q, bufs[0]), 0);
+	unsettle(&e);
+}
+
+static void extent_taken(void)
+{
+	struct estate e;
+	int r;
+
+	settle(&e, 64);
+	buf = open_buf(q, 4096);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	CHECK_EQUAL(take_back(&e, e.extent, 0, 0), 1);
+	/* Before the events are read, and after. */
+	for (int i = 0; i < 2; i++) {
+		struct exo_queue *another;
+
+		r = exo_read(q, buf, 0, 1);
+		CHECK_EQUAL(r, -ESTALE);
+		CHECK(strstr(exo_strerror(x, r), "the extent was taken back"));
+		CHECK_EQUAL(exo_queue_create(x, NULL, &another), -ESTALE);
+		CHECK(exo_dispatch(x) >= 0);
+	}
+	CHECK(strstr(exo_strerror(x, -ESTALE), "taken back"));
+	unsettle(&e);
+}
+
+static void queue_taken(void)
+{
+	struct exo_queue *another;
+	struct estate e;
+	int r;
+
+	settle(&e, 64);
+	buf = open_buf(q, 4096);
+	CHECK_EQUAL(take_back(&e, e.controller, 0, 0), 2);
+	CHECK(exo_dispatch(x) > 0);
+	CHECK_EQUAL(exo_queue_cap(q), 0);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, in_ms(20000), NULL), EXO_READY_QUEUES);
+	r = exo_read(q, buf, 0, 1);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "the queue was taken back by force"));
+	r = exo_queue_create(x, NULL, &another);
+	CHECK_EQUAL(r, -ESTALE);
+	CHECK(strstr(exo_strerror(x, r), "the controller of the handle was taken back"));
+	unsettle(&e);
+}
+
+static void make_tokens(char *name, int n, uint32_t rights, uint32_t uses, uint32_t uid);
+
+/* A handle with a session of its own, from tokens of x. */
+static void whole_pool(void)
+{
+	char name[256];
+	struct exo_queue *own;
+	struct exo *its;
+	struct estate e;
+	struct revoker r = { .timeout_ms = 20000 };
+	void *data;
+	int ret;
+
+	settle(&e, 64);
+	make_tokens(name, 3, 0, 1, EXO_TOKEN_ANYBODY);
+	CHECK_EQUAL(exo_open(name, EXO_READ, &its), 0);
+	CHECK_EQUAL(exo_queue_create(its, NULL, &own), 0);
+	CHECK_EQUAL(exo_buf_alloc(own, 4096, &data), 0);
+	CHECK_EQUAL(exo_on_revoke(its, NULL, NULL), 0);
+	r.e = &e;
+	r.cap = e.pool;
+	/* x, which looks at no events, would be waited for. */
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &(struct exo_cap_drop){ .cap = exo_pool_cap(x) }),
+		    0);
+	start_revoker(&r);
+	while (exo_pool_cap(its))
+		CHECK_EQUAL(exo_wait_any(its, &own, 1, in_ms(20000), NULL), EXO_READY_EVENTS);
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.result, 0);
+	CHECK_EQUAL(r.taken, 0);
+	ret = exo_buf_alloc(own, 4096, &data);
+	CHECK_EQUAL(ret, -ESTALE);
+	CHECK(strstr(exo_strerror(its, ret), "the pool of the handle was given up"));
+	exo_close(its);
+	unsettle(&e);
+}
+
+/* Two handles of one session, of which the second has no ring. */
+static void without_a_ring(void)
+{
+	struct exo_queue *first_queue;
+	struct exo *first;
+	struct estate e;
+	char text[16], *before;
+	void *data;
+
+	settle(&e, 64);
+	first = x;
+	first_queue = q;
+	CHECK_EQUAL(exo_on_revoke(first, NULL, NULL), 0);
+	before = strdup(getenv("EXO_FD"));
+	snprintf(text, sizeof(text), "%d", exo_fd(first));
+	setenv("EXO_FD", text, 1);
+	begin(EXO_READ, 1, 4096);
+	setenv("EXO_FD", before, 1);
+	free(before);
+	CHECK_EQUAL(exo_on_revoke(x, NULL, NULL), 0);
+	CHECK_EQUAL(exo_buf_alloc(first_queue, 4096, &data), 0);
+	CHECK_EQUAL(take_back(&e, e.pool, 0, 0), 3);
+	CHECK_EQUAL(exo_wait_any(x, &q, 1, 0, NULL), 0);
+	CHECK_EQUAL(exo_buf_capability(q, buf), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), -ESTALE);
+	CHECK_EQUAL(exo_wait_any(first, NULL, 0, 0, NULL), EXO_READY_EVENTS);
+	CHECK_EQUAL(exo_buf_capability(first_queue, data), 0);
+	exo_close(first);
+	unsettle(&e);
+}
+
+/* ---- tokens ---- */
+
+static const uint32_t kinds[] = { EXO_TYPE_POOL, EXO_TYPE_EXTENT, EXO_TYPE_CONTROLLER };
+
+#define TOKENS_NAME (sizeof("token:") + 3 * EXO_TOKEN_TEXT)
+
+/* "token:" and a token, good @uses times, of each of the first @n kinds. */
+static void make_tokens(char *name, int n, uint32_t rights, uint32_t uses, uint32_t uid)
+{
+	char text[EXO_TOKEN_TEXT];
+	uint8_t token[16];
+
+	strcpy(name, "token:");
+	for (int i = 0; i < n; i++) {
+		uint32_t of = kinds[i] == EXO_TYPE_EXTENT ? rights : 0;
+
+		CHECK_EQUAL(exo_token_create(x, kinds[i], of, uses, 60000, uid, token), 0);
+		strcat(strcat(name, i ? "," : ""), exo_token_print(token, text));
+	}
+}
+
+/* Another process, with nothing but a name: reads a block that must hold 0x3c. */
+static int __attribute__((noreturn)) redeemer(const char *name)
+{
+	struct exo *its;
+	struct exo_queue *own;
+	char *data;
+	int r;
+
+	closefrom(3);
+	unsetenv("EXO_FD");
+	unsetenv("EXO_NAMES");
+	r = exo_open(name, EXO_READ, &its);
+	if (!r)
+		r = exo_queue_create(its, NULL, &own);
+	if (!r)
+		r = exo_buf_alloc(own, 4096, (void **)&data);
+	if (!r)
+		r = exo_read(own, data, 3, 1);
+	if (r) {
+		printf("# %s\n", exo_strerror(its, r));
+		fflush(stdout);
+		_exit(2);
+	}
+	if (!all(data, exo_block_size(its), 0x3c) || exo_write(own, data, 3, 1) != -EACCES)
+		_exit(3);
+	exo_close(its);
+	_exit(0);
+}
+
+static int redeem_elsewhere(const char *name)
+{
+	int status = -1;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (!child)
+		redeemer(name);
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void by_tokens(void)
+{
+	char name[TOKENS_NAME];
+
+	CHECK(getuid() != 0);
+	begin(EXO_READ | EXO_WRITE, 2, 4096);
+	memset(buf, 0x3c, 4096);
+	CHECK_EQUAL(exo_write(q, buf, 3, 1), 0);
+	make_tokens(name, 3, EXO_READ, 1, getuid());
+	CHECK_EQUAL(redeem_elsewhere(name), 0);
+	printf("# once more, which must fail:\n");
+	CHECK_EQUAL(redeem_elsewhere(name), 2);
+	CHECK_EQUAL(exo_read(q, buf, 3, 1), 0);
+	exo_close(x);
+}
+
+/* The sentence for a name that cannot be opened. */
+static void cannot_open(const char *name, int result, const char *words)
+{
+	struct exo *none;
+	int r = exo_open(name, EXO_READ, &none);
+
+	CHECK_EQUAL(r, result);
+	if (!strstr(exo_strerror(none, r), words))
+		printf("# \"%s\" has no \"%s\"\n", exo_strerror(none, r), words);
+	CHECK(strstr(exo_strerror(none, r), words));
+	exo_close(none);
+}
+
+static void bad_tokens(void)
+{
+	char name[TOKENS_NAME], text[EXO_TOKEN_TEXT];
+	uint8_t token[16] = { 0 };
+
+	begin(EXO_READ, 1, 4096);
+	make_tokens(name, 1, 0, 0, EXO_TOKEN_ANYBODY);
+	cannot_open(name, -ENOENT, "no token for an extent");
+	make_tokens(name, 2, 0, 0, EXO_TOKEN_ANYBODY);
+	cannot_open(name, -ENOENT, "no token for a controller");
+	CHECK_EQUAL(exo_token_create(x, EXO_TYPE_POOL, 0, 0, 0, getuid(), token), 0);
+	strcat(strcat(name, ","), exo_token_print(token, text));
+	cannot_open(name, -EINVAL, "token 3 of 3 is for the same kind");
+	CHECK_EQUAL(exo_token_cancel(x, token), 0);
+	cannot_open(name, -ENOENT, "cannot redeem token 3 of 3");
+	CHECK_EQUAL(exo_token_cancel(x, token), -ENOENT);
+	name[strlen(name) - 1] ^= 1;
+	cannot_open(name, -EINVAL, "cannot understand token 3");
+	make_tokens(name, 3, 0, 0, getuid() + 1);
+	cannot_open(name, -ENOENT, "cannot redeem token 1 of 3");
+	make_tokens(name, 3, EXO_READ, 0, EXO_TOKEN_ANYBODY);
+	CHECK_EQUAL(exo_token_create(x, EXO_TYPE_EXTENT, EXO_WRITE, 1, 1, getuid(), token),
+		    -EACCES);
+	CHECK_EQUAL(exo_token_create(x, EXO_TYPE_QUEUE, 0, 1, 1, getuid(), token), -EINVAL);
+	exo_close(x);
+}
+
 static void no_privilege(void)
 {
 	struct exo *none;
@@ -545,6 +1417,9 @@ static void unknown_name(void)
 static const struct tap_test tests[] = {
 	TEST(split_requests, "a large request is split and arrives whole"),
 	TEST(zeroes, "zeroes are written where they were asked for and nowhere else"),
+	TEST(compares, "blocks are compared with a buffer, by the device"),
+	TEST(copies, "blocks are copied, by the device, and no others are touched"),
+	TEST(trims, "blocks are deallocated, and no others are touched"),
 	TEST(large_frames, "a large buffer begins at a multiple of 2 MiB"),
 	TEST(buffers_come_back, "freed buffers leave no capability behind and new ones are zero"),
 	TEST(budget, "an exhausted memory budget is an error that says so"),
@@ -558,10 +1433,30 @@ static const struct tap_test tests[] = {
 	TEST(threads, "threads with queues of their own do not disturb one another"),
 	TEST(queue_budget, "an exhausted queue budget is an error that says so"),
 	TEST(queue_options, "queue options that cannot be are refused"),
+	TEST(threaded_data, "a queue with a thread moves the right data, looked for or not"),
+	TEST(threaded_refusal, "what a thread refuses is told, put right and goes"),
+	TEST(thread_options, "options of a thread that cannot be are refused"),
 	TEST(dropped_queue, "a queue that was taken away is dead and says so"),
 	TEST(closing, "closing a handle gives everything back"),
 	TEST(two_handles, "two handles of one session live apart"),
 	TEST(children, "a child process does not inherit a buffer"),
+	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
+	TEST(any_of_several, "of several queues, the one that has something is told"),
+	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),
+	TEST(events_arrive, "events are polled for, waited for and taken in order"),
+	TEST(one_ring, "the event ring of a session is one handle's"),
+	TEST(overflow, "a ring that overflows loses nothing"),
+	TEST(woken_by_an_event, "who waits for any of several is woken by an event"),
+	TEST(spare_first, "what is given up is spare first, then idle, and no more than asked"),
+	TEST(never_in_flight, "a buffer of a command is not given up before it was reaped"),
+	TEST(callback_chooses, "a function of the program chooses what to give up"),
+	TEST(taken_is_noted, "buffers that were taken are dropped and say so"),
+	TEST(extent_taken, "an extent that was taken says so"),
+	TEST(queue_taken, "a queue that was taken says so"),
+	TEST(whole_pool, "a pool that is asked back whole is given up with its last buffer"),
+	TEST(without_a_ring, "of two handles of a session each notes what it lost"),
+	TEST(by_tokens, "another process opens an extent with three tokens, once"),
+	TEST(bad_tokens, "tokens that are missing, spent or wrong are told apart"),
 	TEST(no_privilege, "a device cannot be claimed without privilege"),
 	TEST(unknown_name, "a name that was not granted is refused"),
 };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-only
-# libexo-vm as nobody under exo-run, on a disk of a virtual machine. Run as root.
+# libexo-vm as uid 1000 under exo-run, on a disk of a virtual machine. Run as root.
 
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=daemon/tests/lib.vm.sh
@@ -12,5 +12,5 @@ if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
 	ok 1 "exoctl gives the disk to exo"
 	exit
 fi
-exo-run --keep --user 65534:65534 --queues 8 --mem 32M --extent "$bdf/1:4096+8192" -- \
+exo-run --keep --user 1000:1000 --queues 8 --threads --mem 32M --extent "$bdf/1:4096+8192" -- \
 	"$here/libexo-vm" || failures=1

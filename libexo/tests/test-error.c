@@ -20,7 +20,7 @@ static const char *explain(int result, uint32_t reason, uint64_t value, uint64_t
 
 static bool is_reason(uint32_t reason)
 {
-	return reason <= EXO_REASON_DEVICE ||
+	return reason <= EXO_REASON_NO_NODE ||
 	       (reason >= EXO_REASON_RING_INDEX && reason <= EXO_REASON_MAX);
 }
 
@@ -83,9 +83,12 @@ static void no_detail(void)
 
 static void unknown_reason(void)
 {
-	CHECK(strstr(explain(-EINVAL, 31, 0, 0), "reason 31"));
+	char number[32];
+
+	snprintf(number, sizeof(number), "reason %d", EXO_REASON_MAX + 1);
+	CHECK(strstr(explain(-EINVAL, EXO_REASON_MAX + 1, 0, 0), number));
 	CHECK(strstr(explain(-EINVAL, UINT32_MAX, 0, 0), "reason 4294967295"));
-	CHECK_STRING(exo_reason_name(31), "unknown");
+	CHECK_STRING(exo_reason_name(EXO_REASON_MAX + 1), "unknown");
 	CHECK_STRING(exo_reason_name(UINT32_MAX), "unknown");
 }
 

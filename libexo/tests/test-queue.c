@@ -304,6 +304,73 @@ static void withdrawing(void)
 	CHECK_EQUAL(rig.p.q.sq_tail, rig.p.q.sq_head);
 }
 
+/* No descriptor is open: a system call would fail. */
+static void handed_over(void)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0u - 2 * ENTRIES);
+	rig.x.fd = -1;
+	rig.p.q.threaded = 1;
+	rig.status.thread = EXO_THREAD_RUNNING;
+	rig.control.sq_tail = rig.status.sq_head = rig.p.q.sq_head;
+	CHECK_EQUAL(exo_submit(&rig.p.q), 0);
+	exo_prep(&rig.p.q, 0);
+	exo_prep(&rig.p.q, 1);
+	CHECK_EQUAL(exo_submit(&rig.p.q), 2);
+	CHECK_EQUAL(rig.control.sq_tail, rig.p.q.sq_tail);
+	CHECK_EQUAL(exo_queue_prepared(&rig.p.q), 0);
+	CHECK_EQUAL(exo_queue_in_flight(&rig.p.q), 2);
+	CHECK(!exo_stuck(&rig.p.q));
+	/* Asleep, and not all was taken. */
+	rig.status.thread = EXO_THREAD_ASLEEP;
+	rig.status.sq_head++;
+	CHECK(exo_stuck(&rig.p.q));
+	CHECK(exo_submit(&rig.p.q) < 0);
+	CHECK_EQUAL(exo_queue_prepared(&rig.p.q), 1);
+	CHECK_EQUAL(exo_withdraw(&rig.p.q, 0), 1);
+	CHECK_EQUAL(rig.control.sq_tail, rig.status.sq_head);
+	CHECK(!exo_stuck(&rig.p.q));
+	/* What is asleep with nothing to do is not stuck. */
+	CHECK_EQUAL(exo_submit(&rig.p.q), 0);
+}
+
+/* The thread would take what the ring's tail covers. */
+static void kept_back(void)
+{
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	rig.x.fd = -1;
+	rig.p.q.threaded = 1;
+	rig.status.thread = EXO_THREAD_RUNNING;
+	for (unsigned int i = 0; i < 3; i++)
+		exo_prep(&rig.p.q, i);
+	CHECK_EQUAL(exo_withdraw(&rig.p.q, 2), 1);
+	CHECK_EQUAL(rig.control.sq_tail, 0);
+	CHECK_EQUAL(exo_submit(&rig.p.q), 2);
+	CHECK_EQUAL(rig.control.sq_tail, 2);
+}
+
+/* To wait for what was handed over must not hand over more. */
+static void waiting_hands_nothing_over(void)
+{
+	struct exo_completion done[1];
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	rig.x.fd = -1;
+	rig.p.q.threaded = 1;
+	rig.status.thread = EXO_THREAD_RUNNING;
+	exo_prep(&rig.p.q, 0);
+	CHECK_EQUAL(exo_submit(&rig.p.q), 1);
+	exo_prep(&rig.p.q, 1);
+	rig.status.thread = EXO_THREAD_ASLEEP;
+	CHECK(exo_wait(&rig.p.q, done, 1, 1000) < 0);
+	CHECK_EQUAL(rig.control.sq_tail, 1);
+	CHECK_EQUAL(exo_queue_prepared(&rig.p.q), 2);
+}
+
 static void nothing_to_submit(void)
 {
 	struct exo_completion done[1];
@@ -324,6 +391,81 @@ static void liveness(void)
 	CHECK(!exo_queue_alive(&rig.p.q));
 }
 
+static void add_offset(void *arg, uint64_t offset)
+{
+	*(uint64_t *)arg += offset;
+}
+
+/* The sum of the offsets in use; each test gives them as powers of 16. */
+static uint64_t in_use(struct rig *rig, bool known)
+{
+	uint64_t sum = 0;
+
+	CHECK_EQUAL(exo_queue_uses(&rig->p.q, add_offset, &sum), known);
+	return sum;
+}
+
+static uint16_t prep_at(struct rig *rig, uint64_t offset)
+{
+	return exo_prep_blocks(&rig->p.q, EXO_NVME_READ, offset, 0, 1, 0)->cid;
+}
+
+static void offsets_in_use(void)
+{
+	struct exo_completion done[DEPTH];
+	uint16_t first, second;
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	CHECK_EQUAL(in_use(&rig, true), 0);
+	first = prep_at(&rig, 0x1);
+	CHECK_EQUAL(in_use(&rig, true), 0x1);
+	second = prep_at(&rig, 0x10);
+	accept_all(&rig);
+	prep_at(&rig, 0x100);
+	exo_prep_flush(&rig.p.q, 0);
+	exo_prep_write_zeroes(&rig.p.q, 0, 1, 0)->prp1 = 0x1000;
+	CHECK_EQUAL(in_use(&rig, true), 0x111);
+	exo_withdraw(&rig.p.q, 0);
+	CHECK_EQUAL(in_use(&rig, true), 0x11);
+	post(&rig, first, 0);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 1);
+	CHECK_EQUAL(in_use(&rig, true), 0x10);
+	/* The same identifier again, on another buffer: the latest counts. */
+	CHECK_EQUAL(prep_at(&rig, 0x10000), first);
+	accept_all(&rig);
+	CHECK_EQUAL(in_use(&rig, true), 0x10010);
+	post(&rig, second, 0);
+	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 1);
+	CHECK_EQUAL(in_use(&rig, true), 0x10000);
+	rig.status.state = EXO_QUEUE_DEAD;
+	CHECK_EQUAL(in_use(&rig, true), 0);
+}
+
+/* One slow command, and others around it until its entry is gone. */
+static void offsets_written_over(void)
+{
+	struct exo_completion done[DEPTH];
+	struct rig rig;
+
+	rig_init(&rig, -(2 * ENTRIES));
+	prep_at(&rig, 0x10);
+	accept_all(&rig);
+	for (unsigned int i = 1; i < ENTRIES; i++) {
+		uint16_t cid = prep_at(&rig, 0x1);
+
+		accept_all(&rig);
+		CHECK_EQUAL(in_use(&rig, true), 0x11);
+		post(&rig, cid, 0);
+		CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 1);
+		CHECK_EQUAL(in_use(&rig, true), 0x10);
+	}
+	prep_at(&rig, 0x1);
+	in_use(&rig, false);
+	exo_withdraw(&rig.p.q, 0);
+	in_use(&rig, false);
+}
+
 static const struct tap_test tests[] = {
 	TEST(identifiers_differ, "a full queue has each command identifier once and then refuses"),
 	TEST(native_commands, "prepared commands are native and zero where nothing was asked"),
@@ -336,8 +478,13 @@ static const struct tap_test tests[] = {
 	TEST(wild_identifiers, "a command identifier that cannot be is not believed"),
 	TEST(too_many_completions, "no more completions are taken than commands are out"),
 	TEST(withdrawing, "withdrawn commands free their slots and keep the older ones"),
+	TEST(handed_over, "a thread that looks is handed commands without a call"),
+	TEST(kept_back, "a thread is not shown what was prepared and not submitted"),
+	TEST(waiting_hands_nothing_over, "a wait has nothing taken that was only prepared"),
 	TEST(nothing_to_submit, "nothing prepared means no call and nothing to wait for"),
 	TEST(liveness, "a dead queue is seen to be dead"),
+	TEST(offsets_in_use, "the buffers of commands prepared and in flight are known"),
+	TEST(offsets_written_over, "what the ring does not tell any more is not made up"),
 };
 
 TAP_MAIN(tests)

@@ -159,7 +159,28 @@ static void later_kinds(void)
 	struct exo_spec spec;
 
 	CHECK_EQUAL(parse("uring:/dev/nvme0n1", &spec), -EOPNOTSUPP);
-	CHECK_EQUAL(parse("token:0123", &spec), -EOPNOTSUPP);
+}
+
+#define TOKEN "exo10000000000000000000000000101"
+
+static void tokens(void)
+{
+	struct exo_spec spec;
+
+	CHECK_EQUAL(parse("token:" TOKEN, &spec), 0);
+	CHECK_EQUAL(spec.kind, EXO_SPEC_TOKENS);
+	CHECK_EQUAL(spec.token_count, 1);
+	CHECK_EQUAL(spec.tokens[0][15], 1);
+	CHECK_EQUAL(parse("token:" TOKEN ",exo1x," TOKEN, &spec), -EINVAL);
+	CHECK_EQUAL(spec.token_count, 1);
+	CHECK_EQUAL(parse("token:" TOKEN "," TOKEN "," TOKEN, &spec), 0);
+	CHECK_EQUAL(spec.token_count, 3);
+	CHECK_EQUAL(parse("token:" TOKEN "," TOKEN "," TOKEN "," TOKEN, &spec), -EINVAL);
+	CHECK_EQUAL(parse("token:", &spec), -EINVAL);
+	CHECK_EQUAL(parse("token:" TOKEN ",", &spec), -EINVAL);
+	CHECK_EQUAL(parse("token:," TOKEN, &spec), -EINVAL);
+	CHECK_EQUAL(parse("token: " TOKEN, &spec), -EINVAL);
+	CHECK_EQUAL(parse("token:" TOKEN ":ro", &spec), -EINVAL);
 }
 
 static void names(void)
@@ -213,6 +234,7 @@ static const struct tap_test tests[] = {
 	TEST(hostile, "names that make no sense are refused with a sentence"),
 	TEST(mutations, "no byte in any place of a name does harm"),
 	TEST(later_kinds, "kinds of names that are to come are told apart from nonsense"),
+	TEST(tokens, "token: is followed by up to three tokens"),
 	TEST(names, "EXO_NAMES leads from a name to its number"),
 	TEST(hostile_names, "an EXO_NAMES that makes no sense gives no number"),
 	TEST(descriptors, "EXO_FD is a file descriptor or is refused"),

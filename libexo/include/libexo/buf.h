@@ -53,9 +53,24 @@ int exo_buf_free(struct exo_queue *q, void *buf);
  * @q: any queue of the handle that owns it
  * @buf: what exo_buf_alloc() gave
  *
- * Returns the number of the frames capability, or 0 if @buf is no buffer.
+ * Returns the number of the frames capability, or 0 if @buf is no buffer, or one whose
+ * frames were given up or taken back.
  */
 uint32_t exo_buf_capability(struct exo_queue *q, const void *buf);
+
+/**
+ * exo_buf_spare - say whether a buffer can be done without
+ * @q: any queue of the handle that owns it
+ * @buf: what exo_buf_alloc() gave
+ * @spare: not 0: when memory is asked back, it is the first to go, and nothing in it
+ *	is needed; 0: it is needed (again)
+ *
+ * Costs no system call. What exo_give_up() makes of it: <libexo/revoke.h>.
+ *
+ * Returns 0, or -ESTALE it is gone: given up, or taken back; exo_buf_free() what is
+ * left of it. Or -EINVAL @buf is no buffer of the handle. Threads: safe.
+ */
+int exo_buf_spare(struct exo_queue *q, void *buf, int spare);
 
 /* exo_buf_offset(), inline, is in <libexo/queue.h>. */
 

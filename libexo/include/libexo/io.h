@@ -52,6 +52,42 @@ int exo_write(struct exo_queue *q, const void *buf, uint64_t block, uint64_t nbl
 int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks);
 
 /**
+ * exo_compare - do logical blocks hold what a buffer holds?
+ * @q: an idle queue
+ * @buf: what they should hold, in a buffer of exo_buf_alloc(); a multiple of 4
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks; 0 does nothing
+ *
+ * The device compares; no data come back. 0 if they do, -EILSEQ if not, -EOPNOTSUPP if
+ * the controller has no Compare command.
+ */
+int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t nblocks);
+
+/**
+ * exo_trim - deallocate logical blocks
+ * @q: an idle queue
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks; 0 does nothing
+ *
+ * What they read as afterwards is the device's choice: use exo_write_zeroes() where that
+ * matters. Needs EXO_TRIM. -EOPNOTSUPP if the controller has no Dataset Management
+ * command, -ENOMEM if there is no frame for the list.
+ */
+int exo_trim(struct exo_queue *q, uint64_t block, uint64_t nblocks);
+
+/**
+ * exo_copy - copy logical blocks within the extent, in the device
+ * @q: an idle queue
+ * @from: first block to read, counted from the start of the extent
+ * @to: first block to write, likewise
+ * @nblocks: logical blocks; 0 does nothing
+ *
+ * -EINVAL if the two ranges overlap, -EOPNOTSUPP if the controller has no Copy command,
+ * -ENOMEM if there is no frame for the list.
+ */
+int exo_copy(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks);
+
+/**
  * exo_flush - make durable what completed writes left in the device's cache
  * @q: an idle queue
  *

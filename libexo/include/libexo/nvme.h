@@ -22,9 +22,15 @@ extern "C" {
 #define EXO_NVME_FLUSH 0x00
 #define EXO_NVME_WRITE 0x01
 #define EXO_NVME_READ 0x02
+#define EXO_NVME_COMPARE 0x05
 #define EXO_NVME_WRITE_ZEROES 0x08
+#define EXO_NVME_DSM 0x09 /* Dataset Management */
+#define EXO_NVME_COPY 0x19
 
-/* Bits of CDW12 of Read, Write and Write Zeroes */
+/* Bit of CDW11 of Dataset Management */
+#define EXO_NVME_AD (1u << 2) /* Attribute: Deallocate */
+
+/* Bits of CDW12 of Read, Write, Compare, Write Zeroes and Copy */
 #define EXO_NVME_FUA (1u << 30)	 /* Force Unit Access */
 #define EXO_NVME_DEAC (1u << 25) /* Write Zeroes: deallocate; needs EXO_TRIM */
 
@@ -47,7 +53,7 @@ struct exo_nvme_command {
 			uint64_t mptr;
 			uint64_t prp1;
 			uint64_t prp2;
-			uint64_t slba;	/* CDW10 and CDW11 of Read, Write, Write Zeroes */
+			uint64_t slba;	/* CDW10 and CDW11; of Copy: SDLBA */
 			uint32_t cdw12; /* NLB - 1 in the low 16 bits */
 			uint32_t cdw13;
 			uint32_t cdw14;
@@ -56,6 +62,31 @@ struct exo_nvme_command {
 		uint32_t dword[16];
 		uint64_t qword[8];
 	};
+};
+
+/**
+ * struct exo_nvme_dsm_range - what Dataset Management lists
+ *
+ * NVM Command Set 1.0, section 3.2.3, "Range Definition". exo_trim_range() fills it.
+ */
+struct exo_nvme_dsm_range {
+	uint32_t cattr; /* Context Attributes: 0 in a checked queue */
+	uint32_t nlb;	/* logical blocks, not less one */
+	uint64_t slba;
+};
+
+/**
+ * struct exo_nvme_copy_range - what Copy lists
+ *
+ * NVM Command Set 1.0, section 3.2.2, "Source Range Entries Descriptor Format 0h".
+ * exo_copy_range() fills it.
+ */
+struct exo_nvme_copy_range {
+	uint64_t reserved0;
+	uint64_t slba;
+	uint16_t nlb; /* logical blocks - 1 */
+	uint16_t reserved18[3];
+	uint64_t reserved24; /* protection information */
 };
 
 /**

@@ -3,12 +3,13 @@
  * Queues: prepare, submit, reap.
  *
  *	exo_prep_read(q, buf, block, nblocks, user_data);	any number of them
- *	exo_submit(q);						one system call
+ *	exo_submit(q);						one system call, or none
  *	n = exo_reap(q, completions, max);			no system call
  *
  * A queue is an NVMe submission and completion queue pair. Preparing writes a
  * native 64-byte command into a ring in shared memory; submitting asks the
- * kernel to check the ring's commands and to hand them to the device; reaping
+ * kernel to check the ring's commands and to hand them to the device, or, with
+ * EXO_QUEUE_THREAD, lets a thread of the kernel's find them there; reaping
  * reads the completion queue that the device itself writes. The command and the
  * completion are the raw ones and always in reach: exo_prep() gives an empty
  * command to fill by hand.
@@ -44,14 +45,31 @@ struct exo;
  * @depth: commands prepared and not yet reaped, at most exo_depth_max(); 0: 128
  *	or what the controller allows
  * @mode: EXO_QUEUE_CHECKED
- * @flags: 0
+ * @flags: EXO_QUEUE_POLLED: leave the function's interrupt vectors to others.
+ *	EXO_QUEUE_THREAD: a thread of the kernel's takes the commands, so that
+ *	exo_submit() needs no system call while it looks. It takes a CPU to do so,
+ *	and a controller capability with EXO_RIGHT_THREAD
+ * @spin_ns: ns that a wait looks at the queue before it sleeps; 0: 30 us, or
+ *	EXO_SPIN_NONE: sleep at once
+ * @thread_cpu: where that thread runs: EXO_THREAD_ON(number), or 0: on any CPU
+ *	of the caller's
+ * @thread_percent: of one CPU, in any EXO_THREAD_PERIOD_MS, that it may use; 0: 100.
+ *	When it has, exo_submit() is a system call for the rest of the period
+ * @thread_idle_us: it sleeps after so long without a command; 0: 1000
  */
 struct exo_queue_options {
 	uint32_t size;
 	uint32_t depth;
 	uint32_t mode;
 	uint32_t flags;
+	uint32_t spin_ns;
+	uint32_t thread_cpu;
+	uint32_t thread_percent;
+	uint32_t thread_idle_us;
 };
+
+#define EXO_SPIN_NONE (~0u)
+#define EXO_THREAD_ON(cpu) ((cpu) + 1u)
 
 /**
  * struct exo_completion - the end of one command
@@ -81,7 +99,8 @@ struct exo_completion {
  * @buf_chunks: chunks in that range
  * @free: free command identifiers
  * @sq_tail: commands ever prepared
- * @sq_head: of which the kernel had accepted by the end of the latest submit
+ * @sq_head: of which the kernel had accepted by the end of the latest submit, or,
+ *	if the queue has a thread, that were handed over
  * @cq_head: completions ever reaped
  * @mask: entries of each ring - 1
  * @depth: command identifiers there are
@@ -92,6 +111,7 @@ struct exo_completion {
  * @submit: the argument of the submit call, kept ready
  * @detail: where the latest submit says what it refused
  * @block_shift: log2 of the bytes in a logical block
+ * @threaded: a thread of the kernel's takes the commands
  */
 struct exo_queue {
 	struct exo_nvme_command *sq;
@@ -108,6 +128,7 @@ struct exo_queue {
 	uint32_t mask;
 	uint32_t depth;
 	uint32_t block_shift;
+	uint32_t threaded;
 	uint64_t first_qword;
 	uint64_t first;
 	struct exo_queue_control *control;
@@ -124,7 +145,7 @@ struct exo_queue {
  *
  * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
  *
- * Returns 0, or -EINVAL an option, -E2BIG an option that this library does not
+ * Returns 0, or -EINVAL an option, -EACCES a thread without the right to it, -E2BIG an option that this library does not
  * know, -EOPNOTSUPP a flag or mode it does not know, -EDQUOT no queue left in
  * the controller's budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and
  * -ETIMEDOUT from the device. Threads: safe.
@@ -147,6 +168,16 @@ void exo_queue_destroy(struct exo_queue *q);
  * Returns the constant "checked": the kernel looks at every command.
  */
 const char *exo_queue_mode(const struct exo_queue *q);
+
+/**
+ * exo_queue_completion - how who sleeps for a completion of a queue is woken
+ * @q: the queue
+ *
+ * Returns a constant: "interrupt", by a vector of the queue's own, which is
+ * silent while nobody sleeps; or "polled": the kernel looks, with pauses up to
+ * 1 ms, for the function had no vector left or EXO_QUEUE_POLLED was asked for.
+ */
+const char *exo_queue_completion(const struct exo_queue *q);
 
 /* The names of the layers below: capability number, NVMe queue id, handle. */
 uint32_t exo_queue_cap(const struct exo_queue *q);
@@ -239,7 +270,7 @@ static inline struct exo_nvme_command *exo_prep(struct exo_queue *q, uint64_t us
  * @opcode: EXO_NVME_READ, EXO_NVME_WRITE or EXO_NVME_WRITE_ZEROES
  * @offset: exo_buf_offset() of the buffer, worked out beforehand; 0 for none
  * @block: first block, counted from the start of the extent
- * @nblocks: logical blocks, 1 to 65536
+ * @nblocks: logical blocks, 1 to 65536 and at most exo_transfer_max() bytes
  * @user_data: comes back with the completion
  *
  * The functions below are this one; it saves the look-up of the buffer.
@@ -295,7 +326,7 @@ static inline struct exo_nvme_command *exo_prep_write(struct exo_queue *q, const
  * exo_prep_write_zeroes - Write Zeroes (NVM Command Set 1.0, section 3.2.8)
  * @q: the queue
  * @block: first block, counted from the start of the extent
- * @nblocks: logical blocks, 1 to 65536
+ * @nblocks: logical blocks, 1 to 65536 and at most exo_transfer_max() bytes
  * @user_data: comes back with the completion
  *
  * Only where exo_controller_flags() has EXO_CONTROLLER_WRITE_ZEROES.
@@ -306,6 +337,91 @@ static inline struct exo_nvme_command *exo_prep_write_zeroes(struct exo_queue *q
 							     uint32_t nblocks, uint64_t user_data)
 {
 	return exo_prep_blocks(q, EXO_NVME_WRITE_ZEROES, 0, block, nblocks, user_data);
+}
+
+/**
+ * exo_prep_compare - Compare (NVM Command Set 1.0, section 3.2.1)
+ * @q: the queue
+ * @buf: what the blocks should hold; as for exo_prep_read()
+ * @block: first block, counted from the start of the extent
+ * @nblocks: logical blocks, 1 to 65536 and at most exo_transfer_max() bytes
+ * @user_data: comes back with the completion
+ *
+ * It ends with the status 285h (-EILSEQ) where they differ. Only where
+ * exo_controller_flags() has EXO_CONTROLLER_COMPARE.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_compare(struct exo_queue *q, const void *buf,
+							uint64_t block, uint32_t nblocks,
+							uint64_t user_data)
+{
+	return exo_prep_blocks(q, EXO_NVME_COMPARE, exo_buf_offset(q, buf), block, nblocks,
+			       user_data);
+}
+
+/* One of the ranges of exo_prep_trim(): blocks counted from the start of the extent. */
+static inline struct exo_nvme_dsm_range exo_trim_range(const struct exo_queue *q, uint64_t block,
+						       uint32_t nblocks)
+{
+	struct exo_nvme_dsm_range range = { .nlb = nblocks, .slba = q->first + block };
+
+	return range;
+}
+
+/**
+ * exo_prep_trim - deallocate: Dataset Management (NVM Command Set 1.0, section 3.2.3)
+ * @q: the queue
+ * @ranges: of exo_trim_range(), in a buffer of exo_buf_alloc(); they are the caller's again
+ *	once the command is submitted
+ * @count: of them, 1 to EXO_TRIM_RANGES; together at most EXO_TRIM_BYTES
+ * @user_data: comes back with the completion
+ *
+ * What the blocks read as afterwards is the device's choice: zeroes, ones, or what they
+ * held. Needs EXO_TRIM. Only where exo_controller_flags() has EXO_CONTROLLER_TRIM.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_trim(struct exo_queue *q,
+						     const struct exo_nvme_dsm_range *ranges,
+						     unsigned int count, uint64_t user_data)
+{
+	return exo_prep_command(q, EXO_NVME_DSM, exo_buf_offset(q, ranges),
+				(uint64_t)EXO_NVME_AD << 32 | (count - 1), 0, user_data);
+}
+
+/* One of the ranges of exo_prep_copy(): blocks counted from the start of the extent. */
+static inline struct exo_nvme_copy_range exo_copy_range(const struct exo_queue *q, uint64_t block,
+							uint32_t nblocks)
+{
+	struct exo_nvme_copy_range range = {
+		.slba = q->first + block,
+		.nlb = (uint16_t)(nblocks - 1),
+	};
+
+	return range;
+}
+
+/**
+ * exo_prep_copy - Copy within the extent (NVM Command Set 1.0, section 3.2.2)
+ * @q: the queue
+ * @ranges: from where: of exo_copy_range(), in a buffer of exo_buf_alloc(); they are the
+ *	caller's again once the command is submitted
+ * @count: of them, at least 1; exo_copy_limits() says how many and how large
+ * @block: to where, one after the other; counted from the start of the extent
+ * @user_data: comes back with the completion
+ *
+ * Only where exo_controller_flags() has EXO_CONTROLLER_COPY.
+ *
+ * Returns the command in the ring, or NULL if no slot is free: reap first.
+ */
+static inline struct exo_nvme_command *exo_prep_copy(struct exo_queue *q,
+						     const struct exo_nvme_copy_range *ranges,
+						     unsigned int count, uint64_t block,
+						     uint64_t user_data)
+{
+	return exo_prep_command(q, EXO_NVME_COPY, exo_buf_offset(q, ranges), q->first + block,
+				count - 1, user_data);
 }
 
 /**
@@ -331,6 +447,11 @@ static inline struct exo_nvme_command *exo_prep_flush(struct exo_queue *q, uint6
  * order they were prepared in, up to the first one that is refused. That one
  * and those behind it stay prepared: exo_submit() again starts with it, and
  * exo_withdraw() takes it back. A refused command has reached no device.
+ *
+ * If the queue has a thread (EXO_QUEUE_THREAD) and it looks, there is no system call:
+ * the commands are handed over, and count as accepted. One that the thread refuses stops
+ * it; the next exo_submit() or exo_wait() says why, and then that command and those
+ * behind it are prepared again.
  *
  * Returns the number accepted, which may be less than were prepared (the reason
  * is in q->detail and in exo_queue_strerror(q, 0)), or, if the very first was
@@ -424,7 +545,8 @@ static inline uint64_t exo_consume(struct exo_queue *q)
  * section 4.2.4); no system call, no waiting. The slots are free afterwards.
  *
  * Returns how many there were, 0 to @max; may return fewer than there are. 0
- * for ever if the queue is dead: exo_wait() tells the two apart.
+ * for ever if the queue is dead, or its thread refused a command and nothing else is in
+ * flight: exo_wait() tells these apart.
  */
 static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *completions,
 				    unsigned int max)
@@ -459,22 +581,6 @@ static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *
 		__atomic_store_n(&q->control->cq_head, q->cq_head, __ATOMIC_RELEASE);
 	return n;
 }
-
-/**
- * exo_wait - take completions, and wait until there is at least one
- * @q: the queue
- * @completions: where to put them
- * @max: how many fit, 1 or more
- * @timeout_ms: milliseconds to wait at most; negative: until the kernel's I/O
- *	timeout, after which the device has failed
- *
- * Spins for a short time, then yields the processor between looks.
- *
- * Returns how many there were, 1 to @max; 0 if nothing is in flight; or
- * -ETIMEDOUT, or -ESTALE if the queue is dead and nothing is left to take.
- */
-int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
-	     int timeout_ms);
 
 #ifdef __cplusplus
 }

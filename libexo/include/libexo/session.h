@@ -3,7 +3,7 @@
  * A handle: one session with exo.ko, and one extent of it to work on.
  *
  * The session is either the one that exo-run left in the environment (EXO_FD)
- * or, for root's convenience, one of the handle's own. The handle finds in it
+ * or, for root's convenience and for tokens, one of the handle's own. The handle finds in it
  * the three capabilities that storage needs: the extent, the controller that
  * the extent lies on, and a pool of frames.
  *
@@ -39,6 +39,11 @@ struct exo;
  *	            of the NVMe function BDF (0000:01:00.0 or 01:00.0), which must
  *	            be bound to exo. A number counts logical blocks, or bytes if
  *	            K, M, G or T (2^10, 2^20, 2^30, 2^40) is behind it. "ro" forbids writing. Needs CAP_SYS_ADMIN
+ *	"token:TEXT,TEXT,TEXT"
+ *	            what three tokens (<libexo/token.h>) are redeemed for: an extent, a
+ *	            controller of the same function with the right QUEUE, a pool with
+ *	            the right ALLOC, in any order. Tokens that were redeemed before
+ *	            one that cannot be are used up
  *
  * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
  *	the rest is given up, so that a mistake in the program cannot do it
@@ -49,7 +54,8 @@ struct exo;
  * a file descriptor, queues and buffers of its own. EXO_FD stays open.
  *
  * Returns 0, or -EINVAL @name cannot be understood or @rights is empty, -ENOENT
- * no such extent or no session in the environment, -EACCES a right is not held,
+ * no such extent, no session in the environment, or a token that is missing or cannot
+ * be redeemed, -EACCES a right is not held,
  * -EBADF EXO_FD is no session, -EPERM not privileged, -ENODEV the module is not
  * loaded or the function not bound to exo, -EOPNOTSUPP a name of a kind this
  * version does not know, -ENOMEM, or what the commands of <linux/exo.h> return.
@@ -74,13 +80,31 @@ uint32_t exo_rights(const struct exo *x);	    /* EXO_READ and so on */
 uint32_t exo_transfer_max(const struct exo *x);	    /* bytes that one command can move */
 uint32_t exo_depth_max(const struct exo *x);	    /* commands that one queue can hold */
 uint32_t exo_controller_flags(const struct exo *x); /* EXO_CONTROLLER_* of <linux/exo.h> */
-const char *exo_address(const struct exo *x);	    /* PCI address, "0000:01:00.0" */
-const char *exo_serial(const struct exo *x);	    /* serial number, padding removed */
-const char *exo_model(const struct exo *x);	    /* model number, padding removed */
+
+/**
+ * struct exo_copy_limits - what one Copy may be
+ * @ranges: source ranges; 0: the controller has no Copy
+ * @range_blocks: logical blocks of each
+ * @blocks: logical blocks of all
+ */
+struct exo_copy_limits {
+	uint32_t ranges;
+	uint32_t range_blocks;
+	uint32_t blocks;
+};
+
+/**
+ * exo_copy_limits - how much a Copy within the extent may name
+ * @x: the handle
+ */
+struct exo_copy_limits exo_copy_limits(const struct exo *x);
+const char *exo_address(const struct exo *x); /* PCI address, "0000:01:00.0" */
+const char *exo_serial(const struct exo *x);  /* serial number, padding removed */
+const char *exo_model(const struct exo *x);   /* model number, padding removed */
 
 /* The names of the layer below, for use with <libexo/sys.h>. */
 int exo_fd(const struct exo *x);	      /* the session; owned by the handle */
-uint32_t exo_extent_cap(const struct exo *x); /* capability numbers in it */
+uint32_t exo_extent_cap(const struct exo *x); /* capability numbers in it; 0: gone */
 uint32_t exo_controller_cap(const struct exo *x);
 uint32_t exo_pool_cap(const struct exo *x);
 
