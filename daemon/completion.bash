@@ -15,12 +15,23 @@ _exoctl() {
 	bind) choices="--overwrite" ;;
 	status) choices="--json" ;;
 	doctor) choices="--json" ;;
+	list) choices="--json memory" ;;
+	watch) choices="--interval" ;;
+	grant) choices="--extent --queues --threads --mem --uid --anyone --lifetime --uses --keep --zero" ;;
+	revoke) choices="--node --pid --uid --session --function --frames --deadline" ;;
 	esac
 	if ((COMP_CWORD == 1)); then
-		choices="bind unbind status doctor --help --version"
-	elif [[ ${COMP_WORDS[1]} != doctor ]]; then
-		choices+=" $(_exo_functions)"
+		choices="bind unbind status doctor list watch grant revoke --help --version"
+	else
+		case ${COMP_WORDS[1]} in
+		bind | unbind | status | list) choices+=" $(_exo_functions)" ;;
+		esac
 	fi
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	--uid) choices=$(compgen -u) ;;
+	--function) choices=$(_exo_functions) ;;
+	--extent) choices=$(compgen -S /1: -W "$(_exo_functions)") ;;
+	esac
 	mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$word")
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$word"
 }
@@ -31,7 +42,7 @@ _exo_run() {
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
 	--extent) mapfile -t COMPREPLY < <(compgen -S /1: -W "$(_exo_functions)" -- "$word") ;;
 	--) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
-	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --user --keep --zero \
+	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --threads --user --keep --zero \
 		--help --version --" -- "$word") ;;
 	esac
 }

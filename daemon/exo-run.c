@@ -21,10 +21,9 @@
 #include <libexo/error.h>
 #include <libexo/sys.h>
 
-#include "history.h"
 #include "identity.h"
 #include "request.h"
-#include "zero.h"
+#include "settle.h"
 
 #define EXIT_RUN 125	/* exo-run itself failed, as env(1) and nohup(1) have it */
 #define EXIT_CANNOT 126 /* the program was found and cannot be started */
@@ -32,8 +31,6 @@
 #define SESSION_FD 3
 #define FRAME_SHIFT 12
 #define DEFAULT_BYTES (64ull << 20)
-
-enum zeroing { ZERO_FOREIGN, ZERO_ALWAYS, ZERO_NEVER };
 
 /* An extent on its way from the command line to the session. */
 struct grant {
@@ -52,6 +49,7 @@ struct job {
 	size_t count;
 	uint64_t bytes;
 	unsigned int queues;
+	__u32 controller_rights;
 	enum zeroing zeroing;
 	struct identity identity;
 	int claims; /* root's session */
@@ -68,6 +66,7 @@ static const char help[] =
 	"                START+LENGTH the whole namespace; :ro: read only; may be repeated\n"
 	"  --mem SIZE    memory for buffers, with K, M or G (64M)\n"
 	"  --queues N    queue pairs on each function (1)\n"
+	"  --threads     and for each, if CMD asks for it, a polling thread of the kernel's\n"
 	"and runs it as\n"
 	"  --user USER   a name, UID or UID:GID (who called sudo, else nobody)\n"
 	"Blocks that this user was not the last to hold since exoctl bind are overwritten with\n"
@@ -139,6 +138,7 @@ static void parse_options(struct job *job, int argc, char **argv)
 		{ "extent", required_argument, NULL, 'e' },
 		{ "mem", required_argument, NULL, 'm' },
 		{ "queues", required_argument, NULL, 'q' },
+		{ "threads", no_argument, NULL, 't' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "keep", no_argument, NULL, 'k' },
 		{ "no-zero", no_argument, NULL, 'k' },
@@ -162,6 +162,9 @@ static void parse_options(struct job *job, int argc, char **argv)
 			break;
 		case 'q':
 			set_number("queues", optarg, &job->queues);
+			break;
+		case 't':
+			job->controller_rights |= EXO_RIGHT_THREAD;
 			break;
 		case 'u':
 			user = optarg;
@@ -330,59 +333,6 @@ static void check_memory(const struct job *job, __u32 memory)
 
 /* ---- zeroes where blocks change hands ---- */
 
-static void check_live(const struct job *job, const struct history *history,
-		       const struct grant *grant, struct range part)
-{
-	const struct holding *live = history_live(&job->machine, history, grant->object, part);
-
-	if (live)
-		fail(EXIT_RUN,
-		     "process %d of user %u runs with blocks %" PRIu64 "+%" PRIu64
-		     " in its hands, which would be overwritten with zeroes: wait for it, or share "
-		     "them as they are with --keep",
-		     live->process, live->user, live->blocks.start, live->blocks.length);
-}
-
-static void zero_part(const struct job *job, const struct grant *grant, struct range part)
-{
-	fprintf(stderr, "exo-run: writing zeroes to %s/%u:%" PRIu64 "+%" PRIu64 " (%.6g MiB)%s\n",
-		grant->request.address, grant->request.nsid, part.start, part.length,
-		(double)part.length * (1u << grant->block_shift) / (1u << 20),
-		job->zeroing == ZERO_ALWAYS
-			? ""
-			: ": not known to be this user's; --keep keeps what is there");
-	if (zero_blocks(grant->request.address, grant->request.nsid, part))
-		exit(EXIT_RUN);
-}
-
-static void zero_grant(const struct job *job, const struct history *history,
-		       const struct grant *grant)
-{
-	/* Nobody has held anything: all blocks are foreign. */
-	static const struct history blank;
-	struct ranges parts = history_foreign(job->zeroing == ZERO_ALWAYS ? &blank : history,
-					      grant->object, grant->range, job->identity.user);
-
-	for (size_t i = 0; i < parts.count; i++)
-		check_live(job, history, grant, parts.at[i]);
-	for (size_t i = 0; i < parts.count; i++)
-		zero_part(job, grant, parts.at[i]);
-	free(parts.at);
-}
-
-static void remember(const struct job *job, struct history *history, const struct grant *grant)
-{
-	struct holding now = {
-		.object = grant->object,
-		.blocks = grant->range,
-		.user = job->identity.user,
-		.process = getpid(), /* which CMD will have */
-		.started = process_started(&job->machine, getpid()),
-	};
-
-	history_put(history, &now);
-}
-
 /* An earlier grant was of the same function. */
 static bool seen_before(const struct job *job, const struct grant *grant)
 {
@@ -392,27 +342,27 @@ static bool seen_before(const struct job *job, const struct grant *grant)
 	return false;
 }
 
-/* All grants of one function under one lock of its history. */
+/* All grants of one function under one lock of its history. CMD will have our number. */
 static void settle_function(const struct job *job, const char *address)
 {
-	struct history history;
-	int ret = history_open(&job->machine, address, &history);
+	struct parcel *parcels = must_alloc(NULL, job->count * sizeof(*parcels));
+	size_t count = 0;
 
-	if (ret)
-		fail(EXIT_RUN, "/run/exo/holders-%s: %s", address, strerror(-ret));
 	for (size_t i = 0; i < job->count; i++) {
 		const struct grant *grant = &job->grants[i];
 
 		if (strcmp(grant->request.address, address) || grant->request.readonly)
 			continue;
-		if (job->zeroing != ZERO_NEVER)
-			zero_grant(job, &history, grant);
-		remember(job, &history, grant);
+		parcels[count++] = (struct parcel){
+			.nsid = grant->request.nsid,
+			.block_shift = grant->block_shift,
+			.object = grant->object,
+			.range = grant->range,
+		};
 	}
-	ret = history_save(&history);
-	if (ret)
-		fail(EXIT_RUN, "/run/exo/holders-%s: %s", address, strerror(-ret));
-	history_close(&history);
+	if (settle(&job->machine, address, parcels, count, job->identity.user, job->zeroing))
+		exit(EXIT_RUN);
+	free(parcels);
 }
 
 /* ---- as the user ---- */
@@ -453,14 +403,14 @@ static void grant_queues(const struct job *job, const struct grant *grant)
 	struct exo_controller_create arg = {
 		.detail = exo_sys_address(&detail),
 		.controller = grant->controller,
-		.rights = EXO_RIGHT_QUEUE,
+		.rights = job->controller_rights,
 		.queues = job->queues,
 	};
 	char what[64];
 
 	snprintf(what, sizeof(what), "--queues %u on %s", job->queues, grant->request.address);
 	must(exo_sys_controller_create(job->claims, &arg), &detail, what);
-	derive(job, arg.out_cap, EXO_RIGHT_QUEUE);
+	derive(job, arg.out_cap, job->controller_rights);
 }
 
 static void grant_all(struct job *job, __u32 memory)
@@ -539,7 +489,9 @@ static void __attribute__((noreturn)) become_command(const struct job *job)
 
 int main(int argc, char **argv)
 {
-	struct job job = { .bytes = DEFAULT_BYTES, .queues = 1 };
+	struct job job = { .bytes = DEFAULT_BYTES,
+			   .queues = 1,
+			   .controller_rights = EXO_RIGHT_QUEUE };
 	const char *failed;
 	__u32 memory;
 

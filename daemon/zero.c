@@ -42,7 +42,8 @@ static int write_step(struct zeroer *z, uint64_t block, uint64_t count)
 static void tell(uint64_t done, uint64_t total)
 {
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\rexo-run: writing zeroes: %" PRIu64 "%%%s", done * 100 / total,
+		fprintf(stderr, "\r%s: writing zeroes: %" PRIu64 "%%%s",
+			program_invocation_short_name, done * 100 / total,
 			done == total ? "\n" : "");
 }
 
@@ -76,8 +77,8 @@ int zero_blocks(const char *address, uint32_t nsid, struct range range)
 	if (!ret)
 		ret = write_all(&z, range.length);
 	if (ret)
-		fprintf(stderr, "exo-run: writing zeroes to %s: %s\n", name + 5,
-			exo_strerror(z.x, ret));
+		fprintf(stderr, "%s: writing zeroes to %s: %s\n", program_invocation_short_name,
+			name + 5, exo_strerror(z.x, ret));
 	exo_close(z.x);
 	return ret;
 }

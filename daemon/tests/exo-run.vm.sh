@@ -64,6 +64,9 @@ test_grants() {
 	[ "$(grep -c . "$log")" -eq 3 ] && grep -qx "controller 0x20" "$log" &&
 		grep -qx "extent 0x7" "$log" && grep -qx "pool 0x10" "$log"
 	ok $? "the program has a pool, queues and its extent, with no right more"
+	run_as $one --threads -- probe caps >"$log"
+	grep -qx "controller 0x120" "$log"
+	ok $? "with --threads its queues may have polling threads"
 	says 8 run_as $one -- probe blocks exo:
 	ok $? "the extent has the blocks that were asked for"
 	says 16 exo-run --user $one --extent "$bdf/1:8K+8K" -- probe blocks exo:
@@ -155,7 +158,7 @@ have exo-run || skip_all "exo-run is not built"
 have probe || skip_all "the tests' probe is not built"
 put_pattern
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
-plan 36
+plan 37
 test_zeroes
 test_privileges
 test_grants

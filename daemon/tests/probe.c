@@ -10,11 +10,15 @@
  *	probe files			prints the numbers of open files
  *	probe stream NAME		reads until it fails, says "ready" at first and why at last
  *	probe wait			says "ready" and waits for the end of its input
+ *	probe hold NAME			the same with a queue and a buffer; reads block 0 then
+ *	probe yield NAME		the same until it is asked for something: then it ends
+ *	probe many N			derives so many capabilities, says "ready", and waits
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +142,71 @@ static int wait_for_end(void)
 	return 0;
 }
 
+static int hold(const char *name)
+{
+	struct exo_queue *q;
+	struct exo *x;
+	void *buf;
+	int ret;
+
+	if ((ret = exo_open(name, EXO_READ, &x)) || (ret = exo_queue_create(x, NULL, &q)) ||
+	    (ret = exo_buf_alloc(q, 16384, &buf)))
+		errx(1, "%s", exo_strerror(x, ret));
+	wait_for_end();
+	ret = exo_read(q, buf, 0, 1);
+	if (ret)
+		errx(1, "%s", exo_strerror(x, ret));
+	puts("read");
+	exo_close(x);
+	return 0;
+}
+
+static int yield(const char *name)
+{
+	struct exo_event event = {};
+	struct pollfd fd;
+	struct exo *x;
+	int ret;
+
+	if ((ret = exo_open(name, EXO_READ, &x)) || (ret = exo_events_open(x, 0)))
+		errx(1, "%s", exo_strerror(x, ret));
+	fd = (struct pollfd){ .fd = exo_fd(x), .events = POLLIN };
+	puts("ready");
+	fflush(stdout);
+	while (event.type != EXO_EVENT_REVOKE) {
+		ret = exo_event_next(x, &event);
+		if (ret < 0)
+			errx(1, "%s", exo_strerror(x, ret));
+		if (!ret)
+			poll(&fd, 1, -1);
+	}
+	exo_close(x);
+	return 0;
+}
+
+static int many(unsigned long n)
+{
+	struct exo_cap_list list = { .count = 1 };
+	struct exo_cap_derive arg = { .session_fd = EXO_SESSION_SELF, .rights = EXO_RIGHT_READ };
+	struct exo_cap_query query = {};
+
+	list.caps = exo_sys_address(&query.cap);
+	do {
+		list.after = query.cap;
+		if (exo_sys_cap_list(session(), &list) || !list.out_count ||
+		    exo_sys_cap_query(session(), &query))
+			errx(1, "no extent in the session");
+	} while (query.out_type != EXO_TYPE_EXTENT);
+	arg.cap = query.cap;
+	for (unsigned long i = 0; i < n; i++) {
+		int ret = exo_sys_cap_derive(session(), &arg);
+
+		if (ret)
+			errx(1, "derive: %s", strerror(-ret));
+	}
+	return wait_for_end();
+}
+
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
@@ -158,5 +227,11 @@ int main(int argc, char **argv)
 		return files();
 	if (!strcmp(command, "wait"))
 		return wait_for_end();
-	errx(2, "probe read|write|blocks|caps|claim|files|stream|wait …");
+	if (!strcmp(command, "hold") && argc == 3)
+		return hold(argv[2]);
+	if (!strcmp(command, "yield") && argc == 3)
+		return yield(argv[2]);
+	if (!strcmp(command, "many") && argc == 3)
+		return many(strtoul(argv[2], NULL, 10));
+	errx(2, "probe read|write|blocks|caps|claim|files|stream|wait|hold|yield|many …");
 }

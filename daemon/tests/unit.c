@@ -14,14 +14,19 @@
 #include <unistd.h>
 
 #include "bind.h"
+#include "change.h"
 #include "contents.h"
 #include "driver.h"
 #include "exclusive.h"
 #include "history.h"
 #include "holders.h"
 #include "identity.h"
+#include "label.h"
+#include "options.h"
+#include "pick.h"
 #include "report.h"
 #include "request.h"
+#include "roots.h"
 
 #define BDF "0000:01:00.0"
 #define DISK_BYTES (4u << 20)
@@ -759,6 +764,155 @@ static void a_holder_lives_as_long_as_its_process_and_no_longer(void)
 	EXPECT(!history_live(&machine, &history, 5, inside));
 }
 
+/* ---- derivation trees ---- */
+
+static bool labelled(const struct exo_tree_entry *entry, const char *text)
+{
+	char what[LABEL_SIZE];
+
+	return !strcmp(label_what(what, entry), text);
+}
+
+static void a_capability_is_told_in_units_that_a_person_reads(void)
+{
+	struct exo_tree_entry e = { .type = EXO_TYPE_EXTENT, .nsid = 2, .unit_shift = 9 };
+	char text[LABEL_SIZE];
+
+	e.start = 8;
+	e.len = 4096;
+	EXPECT(labelled(&e, "namespace 2, blocks 8+4096 (2 MiB)"));
+	e = (struct exo_tree_entry){ .type = EXO_TYPE_FRAMES, .len = 3, .unit_shift = 21 };
+	EXPECT(labelled(&e, "frames 0+3 of 2 MiB (6 MiB)"));
+	e = (struct exo_tree_entry){ .type = EXO_TYPE_POOL, .budget = 16384, .used = 1 };
+	EXPECT(labelled(&e, "pool, 4 KiB of 64 MiB in use"));
+	e = (struct exo_tree_entry){ .type = EXO_TYPE_CONTROLLER, .budget = 4, .used = 1 };
+	EXPECT(labelled(&e, "controller, 1 of 4 queues in use"));
+	e = (struct exo_tree_entry){ .type = EXO_TYPE_QUEUE, .qid = 7 };
+	EXPECT(labelled(&e, "queue 7"));
+	e = (struct exo_tree_entry){ .type = 99 };
+	EXPECT(labelled(&e, "type 99"));
+	EXPECT(!strcmp(label_rights(text, EXO_RIGHT_READ | EXO_RIGHT_NAMES), "read,names"));
+	EXPECT(!strcmp(label_rights(text, 0), ""));
+	EXPECT(!strcmp(label_bytes(text, 1536), "1.5 KiB"));
+	EXPECT(!strcmp(label_bytes(text, UINT64_MAX), "1.678e+07 TiB"));
+}
+
+static void the_state_of_a_capability_says_how_long_there_is(void)
+{
+	struct exo_tree_entry e = { .state = EXO_TREE_ASKED, .deadline = 5500000000 };
+	char text[LABEL_SIZE];
+
+	EXPECT(!strcmp(label_state(text, &e, 3000000000), "asked back, 2.5 s left"));
+	EXPECT(!strcmp(label_state(text, &e, 6000000000), "asked back, 0.0 s left"));
+	e.state = EXO_TREE_DROPPED;
+	EXPECT(!strcmp(label_state(text, &e, 0), "dropped"));
+}
+
+static void a_holder_is_told_only_if_its_process_has_a_session(void)
+{
+	const struct exo_tree_entry e = { .session = 9, .pid = 77, .uid = 4000000 };
+	struct holders_known known = {};
+	char text[LABEL_SIZE];
+
+	put("proc/77/comm", "server\n");
+	folder("proc/77/fd");
+	point("proc/77/fd/5", "/dev/null");
+	label_holder(text, holder_find(&machine, &known, &e));
+	EXPECT(!strcmp(text, "77 (ended), 4000000, session 9"));
+	holder_forget(&known, &e);
+	point("proc/77/fd/3", "/dev/exo");
+	label_holder(text, holder_find(&machine, &known, &e));
+	EXPECT(!strcmp(text, "77 (server), 4000000, session 9"));
+}
+
+/* 1 ( 2 ( 3 ), 4 ), 5 ( 6 ) */
+static const struct exo_tree_entry forest[] = {
+	{ .node = 1, .depth = 1, .pid = 10, .session = 1 },
+	{ .node = 2, .depth = 2, .pid = 20, .session = 2, .uid = 7 },
+	{ .node = 3, .depth = 3, .pid = 20, .session = 2, .uid = 7 },
+	{ .node = 4, .depth = 2, .pid = 20, .session = 3, .uid = 8 },
+	{ .node = 5, .depth = 1, .pid = 20, .session = 2, .uid = 7, .state = EXO_TREE_DROPPED },
+	{ .node = 6, .depth = 2, .pid = 20, .session = 2, .uid = 7 },
+};
+
+static bool picks(enum pick_by by, uint64_t number, const char *expected)
+{
+	const struct pick pick = { by, number };
+	size_t count, *list = pick_topmost(forest, 6, &pick, &count);
+	char text[16] = "";
+
+	for (size_t i = 0; i < count; i++)
+		text[i] = '0' + forest[list[i]].node;
+	free(list);
+	return !strcmp(text, expected);
+}
+
+static void of_what_is_pointed_at_the_topmost_are_taken(void)
+{
+	EXPECT(picks(PICK_PID, 10, "1"));
+	EXPECT(picks(PICK_PID, 20, "246"));
+	EXPECT(picks(PICK_SESSION, 2, "26"));
+	EXPECT(picks(PICK_UID, 8, "4"));
+	EXPECT(picks(PICK_NODE, 5, "5"));
+	EXPECT(picks(PICK_NODE, 9, ""));
+	EXPECT(pick_end(forest, 6, 0) == 4 && pick_end(forest, 6, 1) == 3);
+	EXPECT(pick_end(forest, 6, 5) == 6);
+}
+
+static void what_was_listed_twice_is_kept_once(void)
+{
+	struct exo_tree_entry list[] = { { .node = 4 },
+					 { .node = 2, .cap = 1 },
+					 { .node = 4 },
+					 { .node = 2, .cap = 2 },
+					 { .node = 9 } };
+
+	EXPECT(entries_once(list, 5) == 3);
+	EXPECT(list[0].node == 4 && list[1].node == 2 && list[2].node == 9 && list[1].cap == 1);
+	EXPECT(entries_once(NULL, 0) == 0);
+}
+
+static void note_change(void *context, enum change change, const struct exo_tree_entry *was,
+			const struct exo_tree_entry *now)
+{
+	char *text = context;
+
+	sprintf(text + strlen(text), "%c%llu ", "+-dau"[change], now ? now->node : was->node);
+}
+
+static void changes_are_found_whatever_the_order(void)
+{
+	struct exo_tree_entry was[] = {
+		{ .node = 5 }, { .node = 1 }, { .node = 3 }, { .node = 4, .state = EXO_TREE_ASKED }
+	};
+	struct exo_tree_entry now[] = { { .node = 7 },
+					{ .node = 3, .state = EXO_TREE_DROPPED },
+					{ .node = 5, .state = EXO_TREE_ASKED },
+					{ .node = 4 } };
+	char text[64] = "";
+
+	changes_find(was, 4, now, 4, note_change, text);
+	EXPECT(!strcmp(text, "-1 d3 u4 a5 +7 "));
+	text[0] = '\0';
+	changes_find(NULL, 0, now, 1, note_change, text);
+	EXPECT(!strcmp(text, "+3 "));
+}
+
+static void a_number_lies_within_its_bounds(void)
+{
+	struct options options = {};
+	uint64_t number;
+	const char *const bad[] = { "", "x", "-1", "+1", "1x", "0", "11", "99999999999999999999" };
+
+	EXPECT(option_number(&options, OPT_NODE, 1, 10, 3, &number) && number == 3);
+	options.value[OPT_NODE] = "10";
+	EXPECT(option_number(&options, OPT_NODE, 1, 10, 3, &number) && number == 10);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		options.value[OPT_NODE] = bad[i];
+		EXPECT(!option_number(&options, OPT_NODE, 1, 10, 3, &number));
+	}
+}
+
 /* ---- */
 
 #define TEST(name)          \
@@ -816,6 +970,13 @@ static const struct {
 	TEST(blocks_are_foreign_to_all_but_their_last_holder),
 	TEST(history_is_what_was_saved),
 	TEST(a_holder_lives_as_long_as_its_process_and_no_longer),
+	TEST(a_capability_is_told_in_units_that_a_person_reads),
+	TEST(the_state_of_a_capability_says_how_long_there_is),
+	TEST(a_holder_is_told_only_if_its_process_has_a_session),
+	TEST(of_what_is_pointed_at_the_topmost_are_taken),
+	TEST(what_was_listed_twice_is_kept_once),
+	TEST(changes_are_found_whatever_the_order),
+	TEST(a_number_lies_within_its_bounds),
 };
 
 int main(void)
