@@ -61,5 +61,6 @@ extern const struct bench_engine bench_uring_poll;
 extern const struct bench_engine bench_passthru;
 extern const struct bench_engine bench_passthru_poll;
 extern const struct bench_engine bench_exo;
+extern const struct bench_engine bench_exo_thread;
 
 #endif

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * A checked queue of exo through libexo: one system call for a batch, the
- * completion queue read in place.
+ * A checked queue of exo through libexo: one system call for a batch, or, with a thread,
+ * none; the completion queue read in place.
  */
+#define _GNU_SOURCE 1
 #include <errno.h>
 #include <libexo.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
 /* Empty looks between two checks that the queue is still there. */
 #define LOOKS 1000000u
+#define THREAD_IDLE_US 100000u
 
 struct exo_engine {
 	struct exo *x;
@@ -21,9 +25,14 @@ struct exo_engine {
 	struct exo_completion done[BENCH_DEPTH_MAX]; /* room for exo_reap() */
 };
 
-static int exo_setup(struct bench *b, struct exo_engine *e)
+static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t flags)
 {
-	struct exo_queue_options options = { .size = sizeof(options), .depth = b->depth };
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = b->depth,
+		.flags = flags,
+		.thread_idle_us = flags & EXO_QUEUE_THREAD ? THREAD_IDLE_US : 0,
+	};
 	void *buf;
 	int ret;
 
@@ -44,7 +53,7 @@ static int exo_setup(struct bench *b, struct exo_engine *e)
 	return 0;
 }
 
-static int exo_engine_open(struct bench *b)
+static int exo_open_with(struct bench *b, uint32_t flags)
 {
 	struct exo_engine *e = calloc(1, sizeof(*e));
 	int ret;
@@ -52,9 +61,28 @@ static int exo_engine_open(struct bench *b)
 	if (!e)
 		return -ENOMEM;
 	b->engine = e;
-	ret = exo_setup(b, e);
+	ret = exo_setup(b, e, flags);
 	if (ret)
 		fprintf(stderr, "exo: %s\n", exo_strerror(e->x, ret));
+	return ret;
+}
+
+static int exo_engine_open(struct bench *b)
+{
+	return exo_open_with(b, 0);
+}
+
+/* On any CPU of the machine: the program has one for itself. */
+static int exo_engine_open_thread(struct bench *b)
+{
+	cpu_set_t mine, all;
+	int ret;
+
+	sched_getaffinity(0, sizeof(mine), &mine);
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(0, sizeof(all), &all);
+	ret = exo_open_with(b, EXO_QUEUE_THREAD);
+	sched_setaffinity(0, sizeof(mine), &mine);
 	return ret;
 }
 
@@ -118,6 +146,17 @@ const struct bench_engine bench_exo = {
 	.polled = true,
 	.depth_max = BENCH_DEPTH_MAX,
 	.open = exo_engine_open,
+	.submit = exo_engine_submit,
+	.reap = exo_engine_reap,
+	.close = exo_engine_close,
+};
+
+const struct bench_engine bench_exo_thread = {
+	.name = "exo-thread",
+	.what = "exo, checked queue with a polling thread of the kernel's",
+	.polled = true,
+	.depth_max = BENCH_DEPTH_MAX,
+	.open = exo_engine_open_thread,
 	.submit = exo_engine_submit,
 	.reap = exo_engine_reap,
 	.close = exo_engine_close,

@@ -3,11 +3,13 @@
  * insncount.so: a QEMU (TCG) plugin that counts the guest instructions executed
  * between the marks of mark.h, user and kernel apart.
  *
- *   -plugin insncount.so,out=FILE[,hist=FILE]
+ *   -plugin insncount.so,out=FILE[,hist=FILE][,trace=FILE]
  *
  * Each MARK_REPORT appends a line "INSNS user=N kernel=N regions=N" to out. With
  * hist, it also appends "REPORT", and a line "ADDRESS COUNT" for each kernel
- * instruction executed between the marks (slow; bench/symbols reads it).
+ * instruction executed between the marks (slow; bench/symbols reads it). With trace,
+ * the address of each kernel instruction that is kept goes there in the order of
+ * execution, 8 bytes each, and 0 behind each region (bench/holds reads it).
  *
  * Counting is by virtual CPU: what the CPU that executed MARK_START does until
  * MARK_COMMIT, interrupts that it takes included. One CPU is between marks at
@@ -45,12 +47,13 @@ struct site {
 
 static struct qemu_plugin_scoreboard *board; /* struct counts by virtual CPU */
 static qemu_plugin_u64 user_entry, kernel_entry;
-static FILE *out, *hist;
+static FILE *out, *hist, *trace;
 
 static gint counting_cpu = NO_CPU; /* the rest is its alone while it is set */
 static struct counts start, kept;
 static uint64_t regions;
 static struct site *touched;
+static GArray *steps; /* addresses, since MARK_START */
 
 static GMutex sites_lock;
 static GHashTable *sites; /* address to struct site; never removed */
@@ -71,6 +74,19 @@ static void settle_sites(bool keep)
 			touched->kept += touched->pending;
 		touched->pending = 0;
 	}
+}
+
+/* Writes out the steps of the region, or forgets them. */
+static void settle_steps(bool keep)
+{
+	const uint64_t end = 0;
+
+	g_array_append_val(steps, end);
+	if (keep && trace) {
+		fwrite(steps->data, sizeof(uint64_t), steps->len, trace);
+		fflush(trace);
+	}
+	g_array_set_size(steps, 0);
 }
 
 static void reset(void)
@@ -103,6 +119,7 @@ static void end(unsigned int cpu, bool keep)
 	}
 	g_atomic_int_set(&counting_cpu, NO_CPU);
 	settle_sites(keep);
+	settle_steps(keep);
 	if (!keep)
 		return;
 	kept.user += now.user - start.user;
@@ -160,6 +177,8 @@ static void on_site(unsigned int cpu, void *data)
 
 	if (g_atomic_int_get(&counting_cpu) != (gint)cpu)
 		return;
+	if (trace)
+		g_array_append_val(steps, site->address);
 	if (!site->pending++) {
 		site->next = touched;
 		touched = site;
@@ -208,7 +227,7 @@ static void instrument(struct qemu_plugin_insn *insn)
 	}
 	qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, QEMU_PLUGIN_INLINE_ADD_U64,
 							    kernel ? kernel_entry : user_entry, 1);
-	if (kernel && hist)
+	if (kernel && (hist || trace))
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_site, QEMU_PLUGIN_CB_NO_REGS,
 						       site_at(address));
 }
@@ -220,16 +239,14 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		instrument(qemu_plugin_tb_get_insn(tb, i));
 }
 
-static FILE *open_argument(const char *argument, const char *name)
+static bool open_argument(const char *argument, const char *name, FILE **file)
 {
-	FILE *file;
-
 	if (!g_str_has_prefix(argument, name))
-		return NULL;
-	file = fopen(argument + strlen(name), "w");
-	if (!file)
+		return false;
+	*file = fopen(argument + strlen(name), "w");
+	if (!*file)
 		perror(argument);
-	return file;
+	return *file;
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
@@ -237,17 +254,17 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 {
 	(void)info;
 	for (int i = 0; i < argc; i++) {
-		FILE **file = g_str_has_prefix(argv[i], "hist=") ? &hist : &out;
-
-		*file = open_argument(argv[i], file == &hist ? "hist=" : "out=");
-		if (!*file) {
-			fprintf(stderr, "insncount: %s: out=FILE and hist=FILE are known\n",
+		if (!open_argument(argv[i], "out=", &out) &&
+		    !open_argument(argv[i], "hist=", &hist) &&
+		    !open_argument(argv[i], "trace=", &trace)) {
+			fprintf(stderr, "insncount: %s: out=, hist= and trace=FILE are known\n",
 				argv[i]);
 			return -1;
 		}
 	}
 	if (!out)
 		out = stderr;
+	steps = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	sites = g_hash_table_new(g_int64_hash, g_int64_equal);
 	board = qemu_plugin_scoreboard_new(sizeof(struct counts));
 	user_entry = qemu_plugin_scoreboard_u64_in_struct(board, struct counts, user);

@@ -33,7 +33,7 @@
 
 static const struct bench_engine *const engines[] = {
 	&bench_pread,	 &bench_aio,	       &bench_uring, &bench_uring_poll,
-	&bench_passthru, &bench_passthru_poll, &bench_exo,
+	&bench_passthru, &bench_passthru_poll, &bench_exo,   &bench_exo_thread,
 };
 
 int bench_buf_alloc(struct bench *b)
