@@ -13,13 +13,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <termios.h>
 #include <sys/eventfd.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
+#include "monitor.h"
 
-#define MONITOR "/dev/ttyS2"
 #define DEVICES "/sys/bus/pci/devices"
 #define SERIAL "exo2"
 #define SOON_MS 15000ull /* the time-outs are 30 s and 60 s */
@@ -38,11 +37,10 @@
 
 struct slot {
 	bool watched; /* by the kernel's hotplug driver */
-	int monitor;
-	int port;	/* configuration space of the root port */
-	char name[16];	/* the root port's */
-	off_t express;	/* its PCI Express capability */
-	char said[512]; /* the last failure that the monitor told */
+	struct monitor monitor;
+	int port;      /* configuration space of the root port */
+	char name[16]; /* the root port's */
+	off_t express; /* its PCI Express capability */
 };
 
 static bool slot_is_root_port(const char *name)
@@ -95,75 +93,6 @@ static int slot_find_port(struct slot *slot)
 	slot->watched = !access("/sys/bus/pci_express/drivers/pciehp", F_OK);
 	slot->express = slot_capability(slot->port);
 	return slot->express ? 0 : -ENODEV;
-}
-
-#define MONITOR_WORD 512 /* longer than what is expected */
-
-/* Until the monitor says @what, however much it says before. */
-static int monitor_expect(struct slot *slot, const char *what, const char *failure)
-{
-	char text[4096];
-	size_t n = 0;
-	__u64 end = now_ms() + 5000;
-
-	while (now_ms() < end) {
-		struct pollfd p = { .fd = slot->monitor, .events = POLLIN };
-		ssize_t got;
-
-		if (poll(&p, 1, 100) != 1)
-			continue;
-		got = read(slot->monitor, text + n, sizeof(text) - 1 - n);
-		if (got <= 0)
-			continue;
-		n += (size_t)got;
-		text[n] = 0;
-		if (failure && strstr(text, failure)) {
-			snprintf(slot->said, sizeof(slot->said), "%.500s", text);
-			return -EAGAIN;
-		}
-		if (strstr(text, what))
-			return 0;
-		if (n >= sizeof(text) - MONITOR_WORD) {
-			memmove(text, text + n - MONITOR_WORD, MONITOR_WORD);
-			n = MONITOR_WORD;
-		}
-	}
-	return -ETIMEDOUT;
-}
-
-static int monitor_say(struct slot *slot, const char *text)
-{
-	ssize_t n = (ssize_t)strlen(text);
-
-	return write(slot->monitor, text, (size_t)n) == n ? 0 : -EIO;
-}
-
-/* One capability negotiation for each connection, and the machine has one for ever. */
-static int monitor_open(struct slot *slot)
-{
-	struct termios raw;
-	int i, ret = -EIO;
-
-	slot->monitor = open(MONITOR, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	if (slot->monitor < 0)
-		return -errno;
-	if (tcgetattr(slot->monitor, &raw))
-		return -ENODEV;
-	cfmakeraw(&raw);
-	tcsetattr(slot->monitor, TCSANOW, &raw);
-	tcflush(slot->monitor, TCIOFLUSH);
-	/*
-	 * What the line discipline had echoed to it before may have left it in the middle of
-	 * an object. A byte that no text has makes it begin anew (QMP specification, section
-	 * "Server's responses", "QGA Synchronization").
-	 */
-	for (i = 0; i < 5 && ret; i++) {
-		ret = monitor_say(slot,
-				  "\xff{\"execute\":\"qmp_capabilities\",\"id\":\"hello\"}\n");
-		if (!ret)
-			ret = monitor_expect(slot, "hello", NULL);
-	}
-	return ret;
 }
 
 /* The function in the slot, as the kernel knows it: "" for none. */
@@ -243,9 +172,9 @@ static int slot_fill(struct slot *slot)
 	if (ret)
 		return ret;
 	do {
-		ret = monitor_say(slot, add);
+		ret = monitor_say(&slot->monitor, add);
 		if (!ret)
-			ret = monitor_expect(slot, "\"return\"", "\"error\"");
+			ret = monitor_expect(&slot->monitor, "\"return\"", "\"error\"");
 		if (ret)
 			usleep(50000);
 	} while (ret && now_ms() < end);
@@ -291,9 +220,9 @@ static int every_processor_passed(void)
 /* What the machine was asked for before, it has taken up when it answers this. */
 static int machine_passed(struct slot *slot)
 {
-	int ret = monitor_say(slot, "{\"execute\":\"query-status\",\"id\":\"passed\"}\n");
+	int ret = monitor_say(&slot->monitor, "{\"execute\":\"query-status\",\"id\":\"passed\"}\n");
 
-	return ret ? ret : monitor_expect(slot, "\"passed\"", NULL);
+	return ret ? ret : monitor_expect(&slot->monitor, "\"passed\"", NULL);
 }
 
 /* PCI-to-PCI Bridge 1.2 section 3.2.5.3: no memory access passes the port from now on. */
@@ -367,11 +296,11 @@ FIXTURE_SETUP(pulled)
 {
 	if (slot_find_port(&self->slot))
 		SKIP(return, "this machine has no slot to pull a device from");
-	ASSERT_EQ(0, monitor_open(&self->slot));
+	ASSERT_EQ(0, monitor_open(&self->slot.monitor));
 	if (!slot_occupied(&self->slot)) {
 		ASSERT_EQ(0, slot_fill(&self->slot))
 		{
-			TH_LOG("the monitor: %s", self->slot.said);
+			TH_LOG("the monitor: %s", self->slot.monitor.said);
 		}
 	}
 	TENANT_SETUP(&self->t, SERIAL);
@@ -412,7 +341,7 @@ FIXTURE_TEARDOWN(pulled)
 	tenant_destroy(&t);
 	EXPECT_EQ(0, slot_pull(&self->slot));
 	EXPECT_LE(0, slot_emptied(&self->slot, now_ms()));
-	close(self->slot.monitor);
+	monitor_close(&self->slot.monitor);
 	close(self->slot.port);
 }
 
