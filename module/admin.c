@@ -11,6 +11,7 @@
 #include "params.h"
 
 #define EXO_ADMIN_ENTRIES 32u
+#define EXO_ADMIN_CID_EVENT EXO_ADMIN_ENTRIES /* of the request for an event; others are below */
 
 int exo_admin_init(struct exo_nvme *nvme)
 {
@@ -63,27 +64,42 @@ void exo_admin_reset(struct exo_nvme *nvme)
 	lo_hi_writeq(exo_dma_addr(&admin->cq.map, 0, 0), nvme->regs + NVME_REG_ACQ);
 }
 
-/* Takes every completion that is there. True if there was one. */
+static void exo_admin_complete(struct exo_nvme *nvme, const struct nvme_completion *cqe, u32 status)
+{
+	struct exo_admin *admin = &nvme->admin;
+	u32 result = le32_to_cpu(cqe->result.u32);
+
+	lockdep_assert_held(&admin->irq_lock);
+	if (cqe->command_id == EXO_ADMIN_CID_EVENT) {
+		exo_async_answer(nvme, result, status);
+	} else if (admin->cid == cqe->command_id) {
+		admin->answer.result = result;
+		admin->answer.status = status;
+		admin->cid = -1;
+		complete(&admin->done);
+	}
+}
+
+/*
+ * Takes every completion that is there, and no more than the ring holds, whatever the device
+ * writes meanwhile. True if there was one.
+ */
 static bool exo_admin_poll(struct exo_nvme *nvme)
 {
 	struct exo_admin *admin = &nvme->admin;
 	struct nvme_completion *cq = admin->cq.va;
 	bool any = false;
+	u32 i;
 
 	guard(spinlock_irqsave)(&admin->irq_lock);
-	for (;;) {
+	for (i = 0; i < EXO_ADMIN_ENTRIES; i++) {
 		struct nvme_completion *cqe = &cq[admin->cq_head];
 		u16 status = le16_to_cpu(READ_ONCE(cqe->status));
 
 		if ((status & 1) != admin->phase)
 			break;
 		dma_rmb();
-		if (admin->cid == cqe->command_id) {
-			admin->answer.result = le32_to_cpu(cqe->result.u32);
-			admin->answer.status = status >> 1;
-			admin->cid = -1;
-			complete(&admin->done);
-		}
+		exo_admin_complete(nvme, cqe, status >> 1);
 		if (++admin->cq_head == EXO_ADMIN_ENTRIES) {
 			admin->cq_head = 0;
 			admin->phase ^= 1;
@@ -111,21 +127,31 @@ void exo_admin_free_irq(struct exo_nvme *nvme)
 	free_irq(nvme->admin.irq, nvme);
 }
 
-static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
+/* Two at most are with the device, which fetches them at once: there is always room. */
+static void exo_admin_place(struct exo_nvme *nvme, struct nvme_command *cmd, u16 cid)
 {
 	struct exo_admin *admin = &nvme->admin;
 	struct nvme_command *sq = admin->sq.va;
 
 	lockdep_assert_held(&admin->lock);
-	reinit_completion(&admin->done);
-	scoped_guard(spinlock_irqsave, &admin->irq_lock)
-		admin->cid = admin->sq_tail;
-	cmd->common.command_id = admin->sq_tail;
+	cmd->common.command_id = cid;
 	sq[admin->sq_tail] = *cmd;
 	if (++admin->sq_tail == EXO_ADMIN_ENTRIES)
 		admin->sq_tail = 0;
 	dma_wmb();
 	writel(admin->sq_tail, exo_nvme_sq_doorbell(nvme, 0));
+}
+
+static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
+{
+	struct exo_admin *admin = &nvme->admin;
+	u32 cid = admin->sq_tail;
+
+	lockdep_assert_held(&admin->lock);
+	reinit_completion(&admin->done);
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+		admin->cid = cid;
+	exo_admin_place(nvme, cmd, cid);
 }
 
 static int exo_admin_wait(struct exo_nvme *nvme)
@@ -173,6 +199,21 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 	return answer->status & 0x7ff ? -EIO : 0;
 }
 
+void exo_admin_request_event(struct exo_nvme *nvme)
+{
+	struct exo_admin *admin = &nvme->admin;
+	struct nvme_command cmd = {
+		.common.opcode = nvme_admin_async_event,
+	};
+
+	guard(mutex)(&admin->lock);
+	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
+		return;
+	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+		nvme->async.armed = true;
+	exo_admin_place(nvme, &cmd, EXO_ADMIN_CID_EVENT);
+}
+
 /* ---- the commands ---- */
 
 int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
@@ -184,6 +225,37 @@ int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_b
 			.nsid = cpu_to_le32(nsid),
 			.cns = cns,
 			.dptr.prp1 = cpu_to_le64(exo_dma_addr(&buf->map, 0, 0)),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct exo_dma_buf *buf)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.get_log_page = {
+			.opcode = nvme_admin_get_log_page,
+			.nsid = cpu_to_le32(NVME_NSID_ALL),
+			.lid = lid,
+			.lsp = retain ? BIT(7) : 0,
+			.numdl = cpu_to_le16(bytes / 4 - 1),
+			.dptr.prp1 = cpu_to_le64(exo_dma_addr(&buf->map, 0, 0)),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_set_events(struct exo_nvme *nvme, u32 events)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.features = {
+			.opcode = nvme_admin_set_features,
+			.fid = cpu_to_le32(NVME_FEAT_ASYNC_EVENT),
+			.dword11 = cpu_to_le32(events),
 		},
 	};
 

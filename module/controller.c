@@ -174,7 +174,8 @@ int exo_controller_query(struct exo_call *call)
 	cmd->out_device = nvme->pdev->device;
 	memcpy(cmd->out_serial, nvme->serial, sizeof(cmd->out_serial));
 	memcpy(cmd->out_model, nvme->model, sizeof(cmd->out_model));
-	memcpy(cmd->out_firmware, nvme->firmware, sizeof(cmd->out_firmware));
+	scoped_guard(spinlock, &nvme->identity.lock)
+		memcpy(cmd->out_firmware, nvme->firmware, sizeof(cmd->out_firmware));
 	cmd->out_nvme_version = nvme->version;
 	cmd->out_vectors = nvme->vectors - 1;
 	scoped_guard(mutex, &nvme->lock)

@@ -16,12 +16,14 @@
 #include "cap.h"
 #include "events.h"
 #include "ioctl.h"
+#include "nvme.h"
 #include "page.h"
 #include "params.h"
 #include "session.h"
 
 #define EXO_EVENTS_CONTROL_PAGE 1u
 #define EXO_EVENTS_STATUS_PAGE 2u
+#define EXO_EVENT_BATCH 16u
 
 void exo_events_init(struct exo_session *session)
 {
@@ -82,6 +84,42 @@ void exo_event_queue_died(struct exo_object *obj)
 		exo_cap_put(cap);
 		cond_resched();
 	}
+}
+
+void exo_event_namespace(struct exo_object *obj, u64 how)
+{
+	struct exo_cap *cap;
+
+	while ((cap = exo_tree_untold(obj))) {
+		exo_event_post(cap, EXO_EVENT_NAMESPACE, how, 0);
+		exo_cap_put(cap);
+		cond_resched();
+	}
+}
+
+static bool exo_event_concerns(const struct exo_cap *cap, u32 rights)
+{
+	return READ_ONCE(cap->held) && cap->object->ops->type == EXO_TYPE_CONTROLLER &&
+	       !(rights & ~cap->rights);
+}
+
+/* Controllers have objects of their own: those of a function are found in its tree. */
+void exo_event_device(struct exo_nvme *nvme, u32 rights, u64 event)
+{
+	struct exo_cap *nodes[EXO_EVENT_BATCH];
+	struct exo_walk walk;
+	u32 n, i;
+
+	exo_walk_begin(&walk, nvme->root);
+	walk.claims = true;
+	while ((n = exo_walk_next(&walk, nodes, EXO_EVENT_BATCH))) {
+		for (i = 0; i < n; i++) {
+			if (exo_event_concerns(nodes[i], rights))
+				exo_event_post(nodes[i], EXO_EVENT_DEVICE, event, 0);
+			exo_cap_put(nodes[i]);
+		}
+	}
+	exo_walk_end(&walk);
 }
 
 u32 exo_events_pending(struct exo_session *session)

@@ -11,6 +11,7 @@
 struct exo_call;
 struct exo_cap;
 struct exo_event;
+struct exo_nvme;
 struct exo_object;
 struct exo_session;
 struct file;
@@ -24,6 +25,12 @@ void exo_event_post(struct exo_cap *cap, u32 type, u64 value, u64 deadline);
 
 /* To all who hold a capability of the queue, each once. */
 void exo_event_queue_died(struct exo_object *obj);
+
+/* To all who hold an extent of the namespace, each once. */
+void exo_event_namespace(struct exo_object *obj, u64 how);
+
+/* To all who hold a controller of the function with these rights (0: any). */
+void exo_event_device(struct exo_nvme *nvme, u32 rights, u64 event);
 
 /* How many a session has not consumed. */
 u32 exo_events_pending(struct exo_session *session);

@@ -9,22 +9,28 @@
 
 #include "cap.h"
 #include "controller.h"
+#include "events.h"
 #include "extent.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "queue.h"
 
 #define EXO_RIGHTS_EXTENT (EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM)
 
 static bool exo_namespace_gone(struct exo_object *obj)
 {
-	return test_bit(EXO_NVME_DYING, &exo_namespace_of(obj)->nvme->state);
+	struct exo_namespace *ns = exo_namespace_of(obj);
+
+	return READ_ONCE(ns->gone) || test_bit(EXO_NVME_DYING, &ns->nvme->state);
 }
 
 static void exo_namespace_release(struct exo_object *obj)
 {
 	struct exo_namespace *ns = exo_namespace_of(obj);
 
+	kfree(ns->identify);
+	kfree(ns->identify_nvm);
 	exo_nvme_put(ns->nvme);
 	kfree(ns);
 }
@@ -88,17 +94,25 @@ static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *n
 	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
 	if (ret)
 		return ret;
-	ret = exo_admin_identify(nvme, ns->nsid, NVME_ID_CNS_NS, &buf);
-	/* An invalid number is the device's to refuse. */
+	ret = exo_identity_learn(nvme, ns->nsid, NVME_ID_CNS_NS, &buf, &ns->identify);
 	if (!ret)
-		ret = exo_namespace_parse(ns, buf.va);
-	else if (ret == -EIO)
+		ret = exo_namespace_parse(ns, ns->identify);
+	/* An invalid number is the device's to refuse. */
+	if (ret == -EIO)
 		ret = -ENOENT;
+	if (!ret && exo_identity_has_sets(nvme)) {
+		ret = exo_identity_learn(nvme, ns->nsid, NVME_ID_CNS_CS_NS, &buf,
+					 &ns->identify_nvm);
+		/* It has what it has. */
+		if (ret == -EIO)
+			ret = 0;
+	}
 	exo_nvme_buf_free(nvme, &buf);
 	return ret;
 }
 
-static struct exo_namespace *exo_namespace_learn(struct exo_nvme *nvme, u32 nsid)
+/* As the device tells it now. */
+static struct exo_namespace *exo_namespace_ask(struct exo_nvme *nvme, u32 nsid)
 {
 	struct exo_namespace *ns = kzalloc(sizeof(*ns), GFP_KERNEL);
 	int ret;
@@ -111,7 +125,19 @@ static struct exo_namespace *exo_namespace_learn(struct exo_nvme *nvme, u32 nsid
 	ns->nsid = nsid;
 	ret = exo_namespace_identify(nvme, ns);
 	if (!ret)
-		ret = xa_insert(&nvme->namespaces, nsid, ns, GFP_KERNEL);
+		return ns;
+	exo_object_put(&ns->object);
+	return ERR_PTR(ret);
+}
+
+static struct exo_namespace *exo_namespace_learn(struct exo_nvme *nvme, u32 nsid)
+{
+	struct exo_namespace *ns = exo_namespace_ask(nvme, nsid);
+	int ret;
+
+	if (IS_ERR(ns))
+		return ns;
+	ret = xa_insert(&nvme->namespaces, nsid, ns, GFP_KERNEL);
 	if (!ret)
 		return ns;
 	exo_object_put(&ns->object);
@@ -158,9 +184,8 @@ static int exo_namespace_explain(struct exo_call *call, int err, u32 nsid, u32 f
 	}
 }
 
-/* A reference, or why not; the detail is filled. */
-static struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo_nvme *nvme,
-					       u32 nsid, u32 field)
+struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo_nvme *nvme, u32 nsid,
+					u32 field)
 {
 	struct exo_namespace *ns = ERR_PTR(-ENODEV);
 
@@ -173,6 +198,90 @@ static struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo
 	if (IS_ERR(ns))
 		exo_namespace_explain(call, PTR_ERR(ns), nsid, field);
 	return ns;
+}
+
+/* ---- change ---- */
+
+/* A number that names another namespace by now may be of the same size. */
+static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_namespace *b)
+{
+	const struct nvme_id_ns *x = a->identify, *y = b->identify;
+
+	return a->shift == b->shift && a->metadata == b->metadata && a->blocks == b->blocks &&
+	       !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
+	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64));
+}
+
+/* From here on nothing new uses it; what did ends before anybody is told. */
+static void exo_namespace_end(struct exo_namespace *ns, u64 how)
+{
+	struct exo_nvme *nvme = ns->nvme;
+
+	WRITE_ONCE(ns->gone, true);
+	scoped_guard(mutex, &nvme->lock)
+		xa_erase(&nvme->namespaces, ns->nsid);
+	exo_queue_kill_users(nvme, &ns->object);
+	exo_event_namespace(&ns->object, how);
+	exo_object_let_go(&ns->object);
+}
+
+/* In doubt it is another: what its extents mean must be known. */
+static void exo_namespace_recheck(struct exo_namespace *ns)
+{
+	struct exo_namespace *now = exo_namespace_ask(ns->nvme, ns->nsid);
+
+	if (!exo_nvme_usable(ns->nvme)) {
+		/* All of it has ended, or is about to. */
+	} else if (IS_ERR(now)) {
+		exo_namespace_end(ns, now == ERR_PTR(-ENOENT) ? EXO_NAMESPACE_DETACHED
+							      : EXO_NAMESPACE_CHANGED);
+	} else if (!exo_namespace_same(ns, now)) {
+		exo_namespace_end(ns, EXO_NAMESPACE_CHANGED);
+	} else {
+		guard(spinlock)(&ns->nvme->identity.lock);
+		swap(ns->identify, now->identify);
+		swap(ns->identify_nvm, now->identify_nvm);
+	}
+	if (!IS_ERR(now))
+		exo_object_put(&now->object);
+}
+
+/* Of those in use, the first from *@nsid on: a reference. */
+static struct exo_namespace *exo_namespace_used(struct exo_nvme *nvme, unsigned long *nsid)
+{
+	struct exo_namespace *ns;
+
+	guard(mutex)(&nvme->lock);
+	ns = xa_find(&nvme->namespaces, nsid, ULONG_MAX, XA_PRESENT);
+	if (ns)
+		exo_object_get(&ns->object);
+	return ns;
+}
+
+/* The list ends with a 0; one that would not hold all begins with FFFFFFFFh. */
+static bool exo_namespace_listed(const __le32 *list, u32 nsid)
+{
+	u32 i;
+
+	if (le32_to_cpu(list[0]) == NVME_NSID_ALL)
+		return true;
+	for (i = 0; i < NVME_MAX_CHANGED_NAMESPACES && list[i]; i++)
+		if (le32_to_cpu(list[i]) == nsid)
+			return true;
+	return false;
+}
+
+void exo_namespaces_changed(struct exo_nvme *nvme, const __le32 *list)
+{
+	struct exo_namespace *ns;
+	unsigned long nsid = 0;
+
+	while ((ns = exo_namespace_used(nvme, &nsid))) {
+		if (exo_namespace_listed(list, nsid))
+			exo_namespace_recheck(ns);
+		exo_object_put(&ns->object);
+		nsid++;
+	}
 }
 
 /* ---- EXO_NAMESPACE_QUERY ---- */

@@ -16,6 +16,9 @@ struct exo_nvme;
  * @object: named by its function as long as that is bound
  * @nvme: the function; a reference
  * @nsid: its number
+ * @gone: it was detached, or became another under its number: see exo_namespaces_changed()
+ * @identify: Identify Namespace, CNS 00h; under the lock of the function's identity
+ * @identify_nvm: CNS 05h, of the NVM command set; NULL: it has none; likewise
  * @shift: log2 of the bytes in a logical block
  * @metadata: bytes of metadata per block
  * @blocks: NSZE
@@ -27,6 +30,9 @@ struct exo_namespace {
 	struct exo_object object;
 	struct exo_nvme *nvme;
 	u32 nsid;
+	bool gone;
+	void *identify;
+	void *identify_nvm;
 	u32 shift;
 	u32 metadata;
 	u64 blocks;
@@ -41,6 +47,17 @@ static inline struct exo_namespace *exo_namespace_of(struct exo_object *obj)
 }
 
 void exo_extent_end_all(struct exo_nvme *nvme);
+
+/* A reference, or why not; the detail is filled. @field: of @nsid. */
+struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo_nvme *nvme, u32 nsid,
+					u32 field);
+
+/*
+ * The device says so, of those on the list: NVMe base 2.0 section 5.16.1.5. Each that is used is
+ * looked at again. One that is not what it was ends: its queues are killed, its extents stale,
+ * and their holders told. Who uses its number afterwards finds what it is by then.
+ */
+void exo_namespaces_changed(struct exo_nvme *nvme, const __le32 *list);
 int exo_extent_create(struct exo_call *call);
 int exo_namespace_query(struct exo_call *call);
 

@@ -12,6 +12,7 @@
 #include "events.h"
 #include "extent.h"
 #include "frames.h"
+#include "identify.h"
 #include "ioctl.h"
 #include "listing.h"
 #include "pool.h"
@@ -72,6 +73,8 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP_FULL(EXO_NAMESPACE_QUERY, exo_namespace_query, EXO_NAMESPACE_NEXT,
 		    offsetof(struct exo_namespace_query, __reserved), exo_namespace_query),
 	EXO_OP(EXO_EXTENT_CREATE, exo_extent_create, exo_extent_create),
+	EXO_OP_RESERVED(EXO_IDENTIFY, exo_identify, exo_identify),
+	EXO_OP_RESERVED(EXO_LOG, exo_log, exo_log),
 	EXO_OP(EXO_DMA_ATTACH, exo_dma_attach, exo_space_attach),
 	EXO_OP(EXO_DMA_DETACH, exo_dma_detach, exo_space_detach),
 	EXO_OP_FULL(EXO_QUEUE_CREATE, exo_queue_create, EXO_QUEUE_POLLED | EXO_QUEUE_THREAD, 0,

@@ -32,6 +32,8 @@ union exo_arg {
 	struct exo_controller_query controller_query;
 	struct exo_namespace_query namespace_query;
 	struct exo_extent_create extent_create;
+	struct exo_identify identify;
+	struct exo_log log;
 	struct exo_dma_attach dma_attach;
 	struct exo_dma_detach dma_detach;
 	struct exo_queue_create queue_create;

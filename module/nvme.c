@@ -67,6 +67,8 @@ struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
 	mutex_init(&nvme->lock);
 	mutex_init(&nvme->fail_lock);
 	xa_init(&nvme->namespaces);
+	exo_identity_init(nvme);
+	exo_async_init(nvme);
 	spin_lock_init(&nvme->list_lock);
 	INIT_LIST_HEAD(&nvme->live_queues);
 	INIT_LIST_HEAD(&nvme->attachments);
@@ -79,6 +81,7 @@ static void exo_nvme_release(struct kref *ref)
 {
 	struct exo_nvme *nvme = container_of(ref, struct exo_nvme, ref);
 
+	exo_identity_free(nvme);
 	xa_destroy(&nvme->namespaces);
 	mutex_destroy(&nvme->lock);
 	mutex_destroy(&nvme->fail_lock);
@@ -234,6 +237,7 @@ static u32 exo_nvme_doorbells(struct exo_nvme *nvme)
 	return div_u64(bytes, 2 * (4u << NVME_CAP_STRIDE(nvme->cap))) - 1;
 }
 
+/* What its queues and extents rely on, and what is told with it: as it was at first. */
 static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 {
 	u32 max = EXO_NVME_PAGE / sizeof(__le64) * EXO_NVME_PAGE; /* one page of PRP list */
@@ -243,6 +247,7 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 	memcpy(nvme->model, id->mn, sizeof(nvme->model));
 	memcpy(nvme->firmware, id->fr, sizeof(nvme->firmware));
 	nvme->nn = le32_to_cpu(id->nn);
+	nvme->notices = le32_to_cpu(id->oaes);
 	nvme->transfer_max = max;
 	if (id->mdts && id->mdts < 32 - 12)
 		nvme->transfer_max = min(max, EXO_NVME_PAGE << id->mdts);
@@ -261,19 +266,32 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 		nvme->features |= EXO_CONTROLLER_VOLATILE_CACHE;
 }
 
-static int exo_nvme_identify(struct exo_nvme *nvme)
+static void exo_nvme_learn_firmware(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 {
+	guard(spinlock)(&nvme->identity.lock);
+	memcpy(nvme->firmware, id->fr, sizeof(nvme->firmware));
+}
+
+int exo_nvme_identify(struct exo_nvme *nvme)
+{
+	struct exo_identity *id = &nvme->identity;
+	bool first = !id->controller;
 	struct exo_dma_buf buf;
 	int ret;
 
 	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
 	if (ret)
 		return ret;
-	ret = exo_admin_identify(nvme, 0, NVME_ID_CNS_CTRL, &buf);
-	if (!ret)
-		exo_nvme_learn(nvme, buf.va);
+	ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CTRL, &buf, &id->controller);
+	if (!ret && first)
+		exo_nvme_learn(nvme, id->controller);
+	else if (!ret)
+		exo_nvme_learn_firmware(nvme, id->controller);
+	if (!ret && exo_identity_has_sets(nvme))
+		ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CS_CTRL, &buf, &id->controller_nvm);
 	exo_nvme_buf_free(nvme, &buf);
-	return ret;
+	/* Identify Controller is not refused, and of the rest it has what it has. */
+	return ret == -EIO && id->controller ? 0 : ret;
 }
 
 int exo_nvme_start(struct exo_nvme *nvme)

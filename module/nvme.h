@@ -17,7 +17,9 @@
 #include <linux/xarray.h>
 
 #include "admin.h"
+#include "async.h"
 #include "dma.h"
+#include "identify.h"
 
 struct exo_cap;
 struct exo_controller;
@@ -54,8 +56,11 @@ struct pci_dev;
  * @queues: I/O queue pairs there are
  * @vectors: MSI-X vectors there are, the admin queue's (0) included
  * @features: EXO_CONTROLLER_*
- * @serial, @model, @firmware: from Identify Controller
+ * @serial, @model, @firmware: from Identify Controller; @firmware under the lock of @identity
  * @nn: largest namespace number
+ * @notices: asynchronous notices that it can send (OAES)
+ * @identity: what it says of itself
+ * @async: what it tells unasked
  * @dma: the way to memory
  * @admin: the admin queue
  * @root: root of the derivation tree
@@ -66,7 +71,8 @@ struct pci_dev;
  * @qids: queue identifiers in use
  * @vectors_used: vectors in use
  * @namespaces: by nsid
- * @list_lock: guards @live_queues and @attachments; a leaf
+ * @list_lock: guards @live_queues, @looks and @attachments; a leaf
+ * @looks: passes over @live_queues (exo_queue_kill_users())
  * @live_queues: exo_queue.on_nvme
  * @attachments: exo_attachment.on_nvme
  * @fail_lock: makes later callers of exo_nvme_fail() wait for the first; keeps @regs
@@ -92,6 +98,9 @@ struct exo_nvme {
 	char model[40];
 	char firmware[8];
 	u32 nn;
+	u32 notices;
+	struct exo_identity identity;
+	struct exo_async async;
 
 	struct exo_dma dma;
 	struct exo_admin admin;
@@ -107,6 +116,7 @@ struct exo_nvme {
 
 	spinlock_t list_lock;
 	struct list_head live_queues;
+	u32 looks;
 	struct list_head attachments;
 
 	struct mutex fail_lock;
@@ -125,6 +135,8 @@ DEFINE_FREE(exo_nvme_put, struct exo_nvme *, if (!IS_ERR_OR_NULL(_T)) exo_nvme_p
 
 /* Reset, enable, identify. After exo_nvme_disable() it is quiet, or state does not say so. */
 int exo_nvme_start(struct exo_nvme *nvme);
+/* Identify Controller; also later, when what it says may have changed. */
+int exo_nvme_identify(struct exo_nvme *nvme);
 void exo_nvme_disable(struct exo_nvme *nvme);
 void exo_nvme_shutdown(struct exo_nvme *nvme);
 

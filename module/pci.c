@@ -129,6 +129,7 @@ static int exo_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto out_unmap;
 	pci_set_drvdata(pdev, nvme);
 	exo_nvme_publish(nvme);
+	exo_async_start(nvme);
 	pci_info(pdev, "%u queues, %s\n", nvme->queues,
 		 nvme->dma.domain ? "behind an IOMMU" : "no IOMMU");
 	return 0;
@@ -152,6 +153,7 @@ static void exo_pci_begin_end(struct exo_nvme *nvme)
 	set_bit(EXO_NVME_DYING, &nvme->state);
 	down_write(&nvme->busy);
 	up_write(&nvme->busy);
+	exo_async_stop(nvme);
 }
 
 /*

@@ -236,6 +236,66 @@ void exo_queue_kill_all(struct exo_nvme *nvme)
 	}
 }
 
+static bool exo_queue_uses(struct exo_queue *q, const struct exo_object *ns)
+{
+	u32 i;
+
+	guard(mutex)(&q->lock);
+	for (i = 0; i < q->extent_count; i++)
+		if (q->extents[i].binding->binding.cap->object == ns)
+			return true;
+	return false;
+}
+
+/* One at which this pass has not looked yet: a reference. */
+static struct exo_queue *exo_queue_next(struct exo_nvme *nvme)
+{
+	struct exo_queue *q;
+
+	guard(spinlock)(&nvme->list_lock);
+	list_for_each_entry(q, &nvme->live_queues, on_nvme) {
+		if (q->looked == nvme->looks)
+			continue;
+		q->looked = nvme->looks;
+		exo_object_get(&q->object);
+		return q;
+	}
+	return NULL;
+}
+
+static void exo_queue_each_user(struct exo_nvme *nvme, const struct exo_object *ns,
+				void (*end)(struct exo_queue *q))
+{
+	struct exo_queue *q;
+
+	scoped_guard(spinlock, &nvme->list_lock)
+		nvme->looks++;
+	while ((q = exo_queue_next(nvme))) {
+		if (exo_queue_uses(q, ns))
+			end(q);
+		exo_object_put(&q->object);
+	}
+}
+
+static void exo_queue_end_use(struct exo_queue *q)
+{
+	exo_queue_stop(&q->object);
+}
+
+/* What is in flight names blocks that are no more: it is not waited for. */
+static void exo_queue_kill_now(struct exo_queue *q)
+{
+	exo_queue_delete(q);
+	exo_object_kill(&q->object);
+}
+
+/* All stop before the first is deleted. */
+void exo_queue_kill_users(struct exo_nvme *nvme, const struct exo_object *ns)
+{
+	exo_queue_each_user(nvme, ns, exo_queue_end_use);
+	exo_queue_each_user(nvme, ns, exo_queue_kill_now);
+}
+
 static void exo_queue_free_lists(struct exo_queue *q)
 {
 	u32 i;
@@ -693,6 +753,9 @@ static int exo_queue_enter_extent(struct exo_call *call, struct exo_queue *q,
 	if (q->dead)
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_attach, queue),
 				  call->arg.queue_attach.queue, 0);
+	/* With the lock: exo_queue_kill_users() sees it, or it sees that the namespace is gone. */
+	if (exo_object_gone(cap->object))
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, field, cap->id, 0);
 	if (exo_queue_find_extent(q, cap) >= 0)
 		return exo_refuse(call, -EEXIST, EXO_REASON_ATTACHED, field, cap->id, 0);
 	if (q->extent_count == EXO_QUEUE_EXTENTS_MAX)

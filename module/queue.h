@@ -62,6 +62,7 @@ struct exo_quiesce {
  * @on_nvme: in nvme->live_queues, under its list_lock
  * @on_space: in space->queues, under its lock
  * @space_quiesce: the space's wait, under its lock
+ * @looked: the last pass over nvme->live_queues that came by, under its list_lock
  * @lock: guards all that follows, but for what is fixed at creation; after the
  *	locks of capabilities and spaces
  *
@@ -119,6 +120,7 @@ struct exo_queue {
 	struct list_head on_nvme;
 	struct list_head on_space;
 	struct exo_quiesce space_quiesce;
+	u32 looked;
 	struct mutex lock;
 
 	u32 qid;
@@ -186,6 +188,12 @@ static inline u32 exo_queue_completion(const struct exo_queue *q)
 /* Death of many at once. */
 void exo_queue_mark_all_dead(struct exo_nvme *nvme);
 void exo_queue_kill_all(struct exo_nvme *nvme);
+
+/*
+ * Kills those to which an extent of a namespace is attached that is gone. One caller at a
+ * time; nothing is waited for but the device, which is told to end what is in flight.
+ */
+void exo_queue_kill_users(struct exo_nvme *nvme, const struct exo_object *ns);
 
 /*
  * Waiting for every command submitted before exo_quiesce_begin(): several queues at

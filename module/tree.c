@@ -200,14 +200,17 @@ struct exo_cap *exo_tree_take_leaf(struct exo_cap *top)
 /* ---- walks ---- */
 
 /* Parents first. At most EXO_DEPTH_MAX steps. */
-static struct exo_cap *exo_tree_next(const struct exo_cap *top, struct exo_cap *cap)
+static struct exo_cap *exo_tree_next(const struct exo_walk *walk, struct exo_cap *cap)
 {
-	struct exo_cap *next = exo_tree_first_child(cap);
+	struct exo_cap *next = list_first_entry_or_null(&cap->children, struct exo_cap, sibling);
 
-	while (!next && cap != top) {
+	lockdep_assert_held(&exo_tree_lock);
+	if (next && next->claim && !walk->claims)
+		next = NULL;
+	while (!next && cap != walk->top) {
 		if (!list_is_last(&cap->sibling, &cap->parent->children))
 			next = list_next_entry(cap, sibling);
-		if (next && next->claim)
+		if (next && next->claim && !walk->claims)
 			next = NULL;
 		cap = cap->parent;
 	}
@@ -219,6 +222,7 @@ void exo_walk_begin(struct exo_walk *walk, struct exo_cap *top)
 	kref_get(&top->ref);
 	walk->top = top;
 	walk->at = top;
+	walk->claims = false;
 	guard(spinlock)(&exo_tree_lock);
 	top->pins++;
 }
@@ -245,7 +249,7 @@ u32 exo_walk_next(struct exo_walk *walk, struct exo_cap **nodes, u32 max)
 	if (!from)
 		return 0;
 	scoped_guard(spinlock, &exo_tree_lock) {
-		while (n < max && (at = exo_tree_next(walk->top, at))) {
+		while (n < max && (at = exo_tree_next(walk, at))) {
 			kref_get(&at->ref);
 			nodes[n++] = at;
 		}

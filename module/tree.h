@@ -84,10 +84,12 @@ struct exo_cap *exo_tree_take_leaf(struct exo_cap *top);
  * struct exo_walk - a walk over all that hangs below a node, parents first
  * @top: where it began; not visited
  * @at: the node it stands on, pinned; NULL: at the end
+ * @claims: it also visits claims to a root at the top; set it after the beginning
  */
 struct exo_walk {
 	struct exo_cap *top;
 	struct exo_cap *at;
+	bool claims;
 };
 
 void exo_walk_begin(struct exo_walk *walk, struct exo_cap *top);

@@ -40,11 +40,12 @@ static const struct {
 	  "provoked by coherence in a boot of its own" },
 };
 
-static const char *const programs[] = { "abi",	   "session",	 "cap",	   "pool",   "frames",
-					"map",	   "controller", "extent", "dma",    "queue",
-					"wait",	   "thread",	 "events", "revoke", "token",
-					"check",   "fault",	 "death",  "leave",  "storm",
-					"removal", "signal",	 "ranges" };
+static const char *const programs[] = {
+	"abi",	  "session", "cap",	 "pool",	"frames", "map",    "controller",
+	"extent", "dma",     "queue",	 "wait",	"thread", "events", "revoke",
+	"token",  "check",   "fault",	 "death",	"leave",  "storm",  "removal",
+	"signal", "ranges",  "identify", "asynchronous"
+};
 
 #define RECORDS_MAX 20000
 

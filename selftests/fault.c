@@ -637,6 +637,69 @@ TEST_F_TIMEOUT(injection, fails_a_revocation_before_anything_was_asked, 300)
 		sweep(_metadata, self, &revocations[i]);
 }
 
+/* ---- what the device says ---- */
+
+static int do_identify(FIXTURE_DATA(injection) * self)
+{
+	__u8 data[EXO_IDENTIFY_BYTES];
+
+	return identify(self->t.fd, self->t.extent, EXO_CNS_NAMESPACE, 0, data);
+}
+
+static int do_log(FIXTURE_DATA(injection) * self)
+{
+	__u8 data[512];
+
+	return log_page(self->t.fd, self->t.controller, EXO_LOG_HEALTH, data, sizeof(data), NULL);
+}
+
+static void finish_question(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			    int ret __attribute__((unused)))
+{
+	EXPECT_EQ(0, do_identify(self));
+	EXPECT_EQ(0, do_log(self));
+}
+
+static const struct subject questions[] = {
+	{ "identify", do_identify, NULL, finish_question },
+	{ "read a log page", do_log, NULL, finish_question },
+};
+
+TEST_F_TIMEOUT(injection, fails_a_question_and_the_next_is_answered, 300)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(questions); i++)
+		sweep(_metadata, self, &questions[i]);
+}
+
+/* The first of a binding asks the device. */
+TEST_F_TIMEOUT(injection, fails_the_reading_of_a_log_page_and_the_next_succeeds, 300)
+{
+	int n, ret, failed = 0;
+	bool hit = true;
+
+	for (n = 1; n < 100 && hit; n++) {
+		const char *why;
+
+		tenant_destroy(&self->t);
+		ASSERT_EQ(0, machine_unbind(self->t.address));
+		ASSERT_EQ(0, machine_bind(self->t.address, "exo"));
+		ASSERT_EQ(0, tenant_create(&self->t, "exo0", &why));
+		inject(n);
+		ret = do_log(self);
+		hit = injected();
+		if (ret) {
+			EXPECT_TRUE(hit);
+			EXPECT_TRUE(ret == -ENOMEM || ret == -EFAULT);
+		}
+		failed += ret != 0;
+		EXPECT_EQ(0, do_log(self));
+	}
+	/* The program's buffer, the page, what the device writes to. */
+	EXPECT_LE(3, failed);
+}
+
 TEST_F_TIMEOUT(injection, fails_an_attachment_of_frames_and_changes_nothing, 120)
 {
 	struct tenant *t = &self->t;
@@ -885,6 +948,7 @@ static void the_controller_has_failed(struct __test_metadata *_metadata,
 	struct exo_queue_create queue;
 	struct exo_queue_query qq;
 	struct exo_frames_alloc f;
+	__u8 data[EXO_IDENTIFY_BYTES];
 	__u64 offset;
 	__u32 cap;
 	int ret;
@@ -910,10 +974,14 @@ static void the_controller_has_failed(struct __test_metadata *_metadata,
 	EXPECT_FAILED(namespace_query(t->grantor, t->root_controller, EXO_NAMESPACE_NEXT, 0, &ns));
 	EXPECT_FAILED(namespace_query(t->grantor, t->root_controller, 0, 1, &ns));
 	EXPECT_FAILED(extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_FAILED(identify(t->grantor, t->root_controller, EXO_CNS_NAMESPACE, 1, data));
+	EXPECT_FAILED(log_page(t->fd, t->controller, EXO_LOG_HEALTH, data, 4, NULL));
 	ASSERT_EQ(0, frames_alloc(t->fd, t->pool, EXO_ORDER_4K, 1, ANY_NODE, &f));
 	EXPECT_FAILED(dma_attach(t->fd, t->controller, f.out_cap, &offset));
 	ASSERT_EQ(0, drop(t->fd, f.out_cap));
 #undef EXPECT_FAILED
+	/* What it said before is known. */
+	EXPECT_EQ(0, identify(t->fd, t->controller, EXO_CNS_CONTROLLER, 0, data));
 	/* What is attached can still be let go of, or is gone already. */
 	ret = dma_detach(t->fd, t->controller, self->b.cap);
 	EXPECT_TRUE(ret == 0 || ret == -ENOENT || ret == -ESTALE || ret == -ENODEV);
@@ -947,6 +1015,32 @@ TEST_F_TIMEOUT(device, that_does_not_identify_a_namespace_fails, 120)
 	ASSERT_EQ(0, cripple(self, variant->without, true));
 	EXPECT_EQ(-ETIMEDOUT, extent_create(self->t.grantor, self->t.root_controller, 2,
 					    EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
+	EXPECT_EQ(400, last.value);
+	the_controller_has_failed(_metadata, self);
+	ASSERT_EQ(0, cripple(self, variant->without, false));
+}
+
+TEST_F_TIMEOUT(device, that_does_not_say_what_it_is_fails, 120)
+{
+	__u8 data[EXO_IDENTIFY_BYTES];
+
+	ASSERT_EQ(0, cripple(self, variant->without, true));
+	EXPECT_EQ(-ETIMEDOUT,
+		  identify(self->t.grantor, self->t.root_controller, EXO_CNS_NAMESPACE, 2, data));
+	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
+	EXPECT_EQ(400, last.value);
+	the_controller_has_failed(_metadata, self);
+	ASSERT_EQ(0, cripple(self, variant->without, false));
+}
+
+TEST_F_TIMEOUT(device, that_does_not_tell_its_health_fails, 120)
+{
+	__u8 data[4];
+
+	ASSERT_EQ(0, cripple(self, variant->without, true));
+	EXPECT_EQ(-ETIMEDOUT, log_page(self->t.fd, self->t.controller, EXO_LOG_HEALTH, data,
+				       sizeof(data), NULL));
 	EXPECT_EQ(EXO_REASON_DEVICE, last.reason);
 	EXPECT_EQ(400, last.value);
 	the_controller_has_failed(_metadata, self);

@@ -46,6 +46,8 @@ const struct command commands[] = {
 	{ "EXO_NAMESPACE_QUERY", EXO_NAMESPACE_QUERY, sizeof(struct exo_namespace_query),
 	  offsetof(struct exo_namespace_query, __reserved), EXO_NAMESPACE_NEXT },
 	COMMAND(EXO_EXTENT_CREATE, exo_extent_create),
+	COMMAND_RESERVED(EXO_IDENTIFY, exo_identify),
+	COMMAND_RESERVED(EXO_LOG, exo_log),
 	COMMAND(EXO_DMA_ATTACH, exo_dma_attach),
 	COMMAND(EXO_DMA_DETACH, exo_dma_detach),
 	{ "EXO_QUEUE_CREATE", EXO_QUEUE_CREATE, sizeof(struct exo_queue_create), 0,
@@ -313,6 +315,33 @@ int extent_create(int fd, __u32 controller, __u32 nsid, __u32 rights, __u64 star
 
 	if (!ret)
 		*cap = arg.out_cap;
+	return ret;
+}
+
+int identify(int fd, __u32 cap, __u32 cns, __u32 nsid, void *data)
+{
+	struct exo_identify arg = {
+		.cap = cap,
+		.cns = cns,
+		.nsid = nsid,
+		.data = (uintptr_t)data,
+	};
+
+	return call(fd, EXO_IDENTIFY, &arg);
+}
+
+int log_page(int fd, __u32 cap, __u32 lid, void *data, __u32 len, __u64 *time)
+{
+	struct exo_log arg = {
+		.cap = cap,
+		.lid = lid,
+		.len = len,
+		.data = (uintptr_t)data,
+	};
+	int ret = call(fd, EXO_LOG, &arg);
+
+	if (!ret && time)
+		*time = arg.out_time;
 	return ret;
 }
 

@@ -116,6 +116,10 @@ int namespace_query(int fd, __u32 controller, __u32 flags, __u32 nsid,
 		    struct exo_namespace_query *out);
 int extent_create(int fd, __u32 controller, __u32 nsid, __u32 rights, __u64 start, __u64 len,
 		  __u32 *cap);
+/* @nsid 0: @cap is of what is asked for. @data: EXO_IDENTIFY_BYTES. */
+int identify(int fd, __u32 cap, __u32 cns, __u32 nsid, void *data);
+/* *time may be NULL. */
+int log_page(int fd, __u32 cap, __u32 lid, void *data, __u32 len, __u64 *time);
 int dma_attach(int fd, __u32 controller, __u32 frames, __u64 *offset);
 int dma_detach(int fd, __u32 controller, __u32 frames);
 int queue_create(int fd, __u32 controller, __u32 depth, struct exo_queue_create *out);

@@ -126,8 +126,8 @@ static const struct {
 			   "needed there"),
 	REASON(RIGHT, "the capability at argument byte {field} lacks the right {rights} (it has "
 		      "{held}): ask its grantor for more"),
-	REASON(STALE, "what capability {value} named is gone: dropped, taken back, or its device "
-		      "failed or was unbound"),
+	REASON(STALE, "what capability {value} named is gone: dropped, taken back, its device "
+		      "failed or was unbound, or its namespace detached or formatted"),
 	REASON(RANGE, "{value} lies outside the capability's range, which ends before {limit}"),
 	REASON(OVERFLOW, "{value} plus the length {limit} is more than 64 bits hold"),
 	REASON(VALUE, "the value {value} at argument byte {field} can never be right{largest}"),
@@ -187,6 +187,8 @@ static const struct {
 		       "is {limit}: split the list"),
 	REASON(RANGE_BITS, "the range from block {value} on has bits other than its place and "
 			   "length"),
+	REASON(PAGE, "page {xvalue} (argument byte {field}) is none of those that programs may "
+		     "read, or the device does not have it"),
 #undef REASON
 };
 
@@ -300,7 +302,8 @@ const char *exo_errno_meaning(int result)
 	case EAGAIN:
 		return "the queue has no room: reap completions and submit again";
 	case ESTALE:
-		return "taken back, or the device was unbound or has failed";
+		return "taken back, or the device was unbound or has failed, or the namespace "
+		       "detached or formatted";
 	case ETIMEDOUT:
 		return "the device did not answer in time";
 	case EIO:

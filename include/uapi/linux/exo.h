@@ -57,7 +57,8 @@
  *              a Dataset Management larger than EXO_TRIM_BYTES
  *  EAGAIN      the queue has no room; consume completions and submit again
  *  ESTALE      the capability was taken back (EXO_CAP_TAKEN has the record), or its
- *              object died: dropped meanwhile, or its device went away or failed
+ *              object died: dropped meanwhile, or its device went away or failed, or its
+ *              namespace was detached or formatted
  *  ETIMEDOUT   the device did not answer an admin command in time
  *  EIO         the device refused an admin command
  *  EINTR       a fatal signal arrived; nothing was changed. For EXO_WAIT: any signal
@@ -94,6 +95,8 @@
 #define EXO_EXTENT_CREATE _IO(EXO_IOC_MAGIC, 0x23)
 #define EXO_DMA_ATTACH _IO(EXO_IOC_MAGIC, 0x24)
 #define EXO_DMA_DETACH _IO(EXO_IOC_MAGIC, 0x25)
+#define EXO_IDENTIFY _IO(EXO_IOC_MAGIC, 0x26)
+#define EXO_LOG _IO(EXO_IOC_MAGIC, 0x27)
 #define EXO_QUEUE_CREATE _IO(EXO_IOC_MAGIC, 0x30)
 #define EXO_QUEUE_QUERY _IO(EXO_IOC_MAGIC, 0x31)
 #define EXO_QUEUE_ATTACH _IO(EXO_IOC_MAGIC, 0x32)
@@ -122,6 +125,7 @@
 #define EXO_RECORDS_MAX 65536	  /* entries of one EXO_REVOKE or EXO_TREE_LIST */
 #define EXO_EVENTS_MIN 16	  /* entries of an event ring */
 #define EXO_EVENTS_MAX 4096
+#define EXO_IDENTIFY_BYTES 4096u /* of an Identify data structure */
 
 /**
  * enum exo_type - what a capability is a right to
@@ -216,6 +220,9 @@ enum exo_reason {
 		46, /* EACCES: dword 6; value: first such offset; limit: right missing */
 	EXO_REASON_RANGES = 47,	    /* EINVAL: dword 10 or 12; value: ranges listed; limit */
 	EXO_REASON_RANGE_BITS = 48, /* EINVAL: dword 6; value: the range's slba; limit: bits */
+	/* data and log pages of the device */
+	EXO_REASON_PAGE = 49, /* EOPNOTSUPP: offset; value: of none of those that programs may
+				 read, or the device has no such */
 };
 
 /**
@@ -239,7 +246,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_RANGE_BITS
+#define EXO_REASON_MAX EXO_REASON_PAGE
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -948,6 +955,83 @@ struct exo_extent_create {
 	__aligned_u64 len;
 };
 
+/* cns of struct exo_identify: NVMe base specification, "Identify" */
+#define EXO_CNS_NAMESPACE 0x00
+#define EXO_CNS_CONTROLLER 0x01
+#define EXO_CNS_NAMESPACE_NVM 0x05  /* of the NVM command set */
+#define EXO_CNS_CONTROLLER_NVM 0x06 /* likewise */
+
+/**
+ * struct exo_identify - ioctl(EXO_IDENTIFY): Identify data, as the device gave them
+ * @size: sizeof(struct exo_identify)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: of a controller: a controller capability; of a namespace: an extent capability of
+ *	it, or, with @nsid, a controller capability with EXO_RIGHT_EXTENT
+ * @cns: EXO_CNS_*
+ * @nsid: 0, or the namespace
+ * @__reserved: must be 0
+ * @data: address of EXO_IDENTIFY_BYTES bytes, which are written
+ *
+ * The data are those of when the function was bound or the namespace first used, and of
+ * each time since that the device told that they changed: the call waits for no device, but
+ * for a namespace that was not used before. Works on a failed controller.
+ *
+ * Reads as zero: what vendors define (controller: bytes 3072 to 4095, namespace: 384 to
+ * 4095), and NUSE, which tells how much of their blocks neighbours have deallocated.
+ *
+ * Errors: ENOENT (also no such namespace), ESTALE, ENODEV, EACCES, EINVAL @cap of another
+ * type, or @nsid with a @cns of a controller, EOPNOTSUPP @cns, EFAULT, ETIMEDOUT, ENOMEM.
+ */
+struct exo_identify {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 cns;
+	__u32 nsid;
+	__u32 __reserved;
+	__aligned_u64 data;
+};
+
+/* lid of struct exo_log: NVMe base specification, "Get Log Page" */
+#define EXO_LOG_HEALTH 0x02   /* SMART / Health Information, 512 bytes */
+#define EXO_LOG_FIRMWARE 0x03 /* Firmware Slot Information, 512 bytes */
+#define EXO_LOG_EFFECTS 0x05  /* Commands Supported and Effects, NVM command set, 4096 bytes */
+
+/**
+ * struct exo_log - ioctl(EXO_LOG): a log page of a controller
+ * @size: sizeof(struct exo_log)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @cap: controller capability, with whatever rights
+ * @lid: EXO_LOG_*
+ * @len: bytes of the page, from its first; at most all
+ * @__reserved: must be 0
+ * @data: address of @len bytes, which are written
+ * @out_time: when the device was asked: CLOCK_MONOTONIC, ns; at most a second ago
+ *
+ * Asks the device once a second at most, however many ask here.
+ *
+ * Without EXO_RIGHT_EXTENT these fields of the health page, which tell how much work the
+ * tenants of the controller have given it, read as zero: Data Units Read and Written, Host
+ * Read and Write Commands, Controller Busy Time, Number of Error Information Log Entries.
+ *
+ * Errors: ENOENT, ESTALE, ENODEV, EINVAL not a controller, or @len, EOPNOTSUPP @lid,
+ * EFAULT, ETIMEDOUT, ENOMEM.
+ */
+struct exo_log {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 cap;
+	__u32 lid;
+	__u32 len;
+	__u32 __reserved;
+	__aligned_u64 data;
+	__aligned_u64 out_time;
+};
+
 /**
  * struct exo_dma_attach - ioctl(EXO_DMA_ATTACH): frames into buffer space
  * @size: sizeof(struct exo_dma_attach)
@@ -1465,7 +1549,17 @@ struct exo_info_page {
  * @EXO_EVENT_TAKEN: @cap was taken by force
  * @EXO_EVENT_PRESSURE: the machine is short of memory, and @value 4 KiB frames of the pool
  *	@cap would help; if nothing helps, they are taken
- * @EXO_EVENT_QUEUE_DEAD: the queue @cap died: stuck, or its device failed or went away
+ * @EXO_EVENT_QUEUE_DEAD: the queue @cap died: stuck, or its device failed or went away, or an
+ *	extent on it is of a namespace that did (EXO_EVENT_NAMESPACE)
+ * @EXO_EVENT_NAMESPACE: the namespace of the extent @cap is not what it was: @value is
+ *	EXO_NAMESPACE_*. The extent is ESTALE, and queues that it was attached to are dead
+ *	already. New extents are of the namespace as it is by now
+ * @EXO_EVENT_DEVICE: the device behind the controller @cap told something: @value is dword 0 of
+ *	its completion (NVMe base specification, "Asynchronous Event Request"): bits 2:0 type,
+ *	15:8 information, 23:16 log page. Errors (type 0), health (1: EXO_LOG_HEALTH tells
+ *	more) and firmware activation (2, information 1) are told to all who hold a
+ *	controller of the function; changes of namespaces (2, information 0) to those with
+ *	EXO_RIGHT_EXTENT
  */
 enum exo_event_type {
 	EXO_EVENT_REVOKE = 1,
@@ -1473,7 +1567,13 @@ enum exo_event_type {
 	EXO_EVENT_TAKEN = 3,
 	EXO_EVENT_QUEUE_DEAD = 4,
 	EXO_EVENT_PRESSURE = 5,
+	EXO_EVENT_NAMESPACE = 6,
+	EXO_EVENT_DEVICE = 7,
 };
+
+/* value of EXO_EVENT_NAMESPACE */
+#define EXO_NAMESPACE_DETACHED 0 /* the controller has no such namespace any more */
+#define EXO_NAMESPACE_CHANGED 1	 /* another size or format, or another namespace */
 
 /**
  * struct exo_event - something happened
@@ -1504,7 +1604,8 @@ struct exo_event_control {
  * @tail: events ever posted, modulo 2^32; event i is at entry i & (entries - 1). Load with
  *	acquire order
  * @lost: events that found no room. What they were about is told by EXO_CAP_LIST
- *	(EXO_LIST_ASKED, EXO_LIST_TAKEN) and by the status pages of the queues
+ *	(EXO_LIST_ASKED, EXO_LIST_TAKEN), by the status pages of the queues, by EXO_CAP_QUERY
+ *	of the extents, and by EXO_LOG
  */
 struct exo_event_status {
 	__u32 tail;
