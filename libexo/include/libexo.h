@@ -9,6 +9,7 @@
  *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
  *	<libexo/io.h>       synchronous reads and writes
+ *	<libexo/identify.h> what the device says of itself
  *	<libexo/events.h>   what the kernel tells
  *	<libexo/revoke.h>   give up what is asked back
  *	<libexo/token.h>    pass on what a handle has, as text
@@ -29,6 +30,7 @@
 #include <libexo/wait.h>
 #include <libexo/buf.h>
 #include <libexo/io.h>
+#include <libexo/identify.h>
 #include <libexo/events.h>
 #include <libexo/revoke.h>
 #include <libexo/token.h>

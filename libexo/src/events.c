@@ -123,6 +123,26 @@ static int tell_dead_queues(struct exo *x)
 	return r;
 }
 
+/* Of a namespace that is gone nothing is known but that: the number of its extent says ESTALE. */
+static int tell_gone_extent(struct exo *x)
+{
+	struct exo_event event = {
+		.type = EXO_EVENT_NAMESPACE,
+		.cap = x->extent,
+		.value = EXO_NAMESPACE_CHANGED,
+	};
+	struct exo_cap_query about = { .cap = x->extent };
+	struct exo_cap_query controller = { .cap = x->controller };
+	struct exo_cap_taken taken = { .cap = x->extent };
+
+	if (!x->extent || exo_sys_cap_query(x->fd, &about) != -ESTALE)
+		return 0;
+	/* Taken back, or all of the function is gone: that is told otherwise. */
+	if (!exo_sys_cap_taken(x->fd, &taken) || exo_sys_cap_query(x->fd, &controller))
+		return 0;
+	return tell(&x->events, &event);
+}
+
 /* How things stand, as events. */
 int exo_events_tell_again(struct exo *x)
 {
@@ -132,6 +152,8 @@ int exo_events_tell_again(struct exo *x)
 		r = tell_listed(x, EXO_LIST_TAKEN, EXO_EVENT_TAKEN);
 	if (!r)
 		r = tell_dead_queues(x);
+	if (!r)
+		r = tell_gone_extent(x);
 	if (r)
 		return exo_fail(x, r, NULL, "cannot list what is asked back: %s",
 				exo_errno_meaning(r));

@@ -891,6 +891,38 @@ static void one_ring(void)
 	exo_close(x);
 }
 
+/* Serial number and size where NVMe base 2.0 figures 275 and 97 have them. */
+static void identified(void)
+{
+	uint8_t data[EXO_IDENTIFY_BYTES];
+	uint64_t blocks;
+
+	x = open_handle(EXO_READ);
+	CHECK_EQUAL(exo_identify_controller(x, EXO_CNS_CONTROLLER, data), 0);
+	CHECK(!memcmp(data + 4, exo_serial(x), strlen(exo_serial(x))));
+	CHECK_EQUAL(exo_identify_namespace(x, EXO_CNS_NAMESPACE, data), 0);
+	memcpy(&blocks, data, sizeof(blocks));
+	CHECK(blocks >= exo_first_block(x) + exo_blocks(x));
+	CHECK_EQUAL(exo_identify_namespace(x, 3, data), -EOPNOTSUPP);
+	CHECK(strstr(exo_strerror(x, -EOPNOTSUPP), "page 0x3"));
+	exo_close(x);
+}
+
+static void health(void)
+{
+	uint8_t data[512];
+	uint64_t time;
+
+	x = open_handle(EXO_READ);
+	CHECK_EQUAL(exo_log_page(x, EXO_LOG_HEALTH, data, sizeof(data), &time), 0);
+	CHECK((data[1] | data[2] << 8) > 273);
+	CHECK(time > 0);
+	CHECK_EQUAL(exo_log_page(x, EXO_LOG_HEALTH, data, 513, NULL), -EINVAL);
+	CHECK_EQUAL(exo_log_page(x, 1, data, 64, NULL), -EOPNOTSUPP);
+	CHECK(strstr(exo_strerror(x, -EOPNOTSUPP), "log page 0x1"));
+	exo_close(x);
+}
+
 #define MANY 100
 
 /* More than the ring holds: each capability that was taken is told all the same. */
@@ -1444,6 +1476,8 @@ static const struct tap_test tests[] = {
 	TEST(any_of_several, "of several queues, the one that has something is told"),
 	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),
 	TEST(events_arrive, "events are polled for, waited for and taken in order"),
+	TEST(identified, "controller and namespace tell what they are"),
+	TEST(health, "the health log can be read, and others cannot"),
 	TEST(one_ring, "the event ring of a session is one handle's"),
 	TEST(overflow, "a ring that overflows loses nothing"),
 	TEST(woken_by_an_event, "who waits for any of several is woken by an event"),

@@ -18,6 +18,7 @@
 #ifndef LIBEXO_EVENTS_H
 #define LIBEXO_EVENTS_H
 
+#include <stddef.h>
 #include <linux/exo.h>
 
 #ifdef __cplusplus
@@ -49,6 +50,16 @@ int exo_events_open(struct exo *x, unsigned int entries);
  * returns, or -ENOMEM when events were lost: call again.
  */
 int exo_event_next(struct exo *x, struct exo_event *event);
+
+/**
+ * exo_event_print - an event as a sentence
+ * @event: the event
+ * @buf: where the sentence goes, always terminated
+ * @size: bytes there
+ *
+ * Returns @buf.
+ */
+const char *exo_event_print(const struct exo_event *event, char *buf, size_t size);
 
 #ifdef __cplusplus
 }
