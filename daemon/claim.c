@@ -59,6 +59,27 @@ int claim_controller(int session, const char *address, struct exo_controller_que
 	return ret;
 }
 
+int claim_health(int session, const char *address, struct health *health)
+{
+	__u8 page[3];
+	struct exo_log arg = {
+		.lid = EXO_LOG_HEALTH,
+		.len = sizeof(page),
+		.data = exo_sys_address(page),
+	};
+	int ret = claim(session, address, &arg.cap);
+
+	if (ret)
+		return ret;
+	ret = exo_sys_log(session, &arg);
+	drop(session, arg.cap);
+	if (ret)
+		return ret;
+	health->warnings = page[0];
+	health->celsius = (page[1] | page[2] << 8) - 273;
+	return 0;
+}
+
 int claim_count_namespaces(int session, const char *address)
 {
 	struct exo_namespace_query arg = { .flags = EXO_NAMESPACE_NEXT };

@@ -19,11 +19,13 @@
 struct line {
 	struct function f;
 	char name[16]; /* nvme0 */
-	char model[64], serial[64];
+	char model[64], serial[64], firmware[16];
 	const char *state; /* "" if unknown */
 	bool counted;	   /* queues are known */
 	unsigned int queues, queues_used;
 	bool translated;
+	bool healthy; /* health is known */
+	struct health health;
 };
 
 void json_string(FILE *out, const char *text)
@@ -51,6 +53,8 @@ static void ask_exo(int session, struct line *line)
 		return;
 	claim_text(query.out_model, sizeof(query.out_model), line->model);
 	claim_text(query.out_serial, sizeof(query.out_serial), line->serial);
+	claim_text(query.out_firmware, sizeof(query.out_firmware), line->firmware);
+	line->healthy = !claim_health(session, line->f.address, &line->health);
 	line->state = query.out_state == EXO_CONTROLLER_LIVE ? "live" : "failed";
 	line->counted = true;
 	line->queues = query.out_queues;
@@ -86,14 +90,17 @@ static void fill_line(const struct machine *m, int session, const char *address,
 
 static void print_line(const struct line *line)
 {
-	char queues[32] = "?", driver[64];
+	char queues[32] = "?", driver[64], health[32] = "-";
 
 	if (line->counted)
 		snprintf(queues, sizeof(queues), "%u/%u", line->queues_used, line->queues);
 	snprintf(driver, sizeof(driver), "%s%s%s%s", line->f.driver[0] ? line->f.driver : "none",
 		 line->name[0] ? " (" : "", line->name, line->name[0] ? ")" : "");
-	printf("%-13s %-14s %-7s %-6s %-9s %-20s %s\n", line->f.address, driver,
-	       line->state[0] ? line->state : "-", line->translated ? "yes" : "no", queues,
+	if (line->healthy)
+		snprintf(health, sizeof(health), "%d C%s", line->health.celsius,
+			 line->health.warnings ? " !" : "");
+	printf("%-13s %-14s %-7s %-6s %-9s %-7s %-20s %s\n", line->f.address, driver,
+	       line->state[0] ? line->state : "-", line->translated ? "yes" : "no", queues, health,
 	       line->serial[0] ? line->serial : "?", line->model[0] ? line->model : "?");
 }
 
@@ -114,6 +121,13 @@ static void print_line_json(const struct line *line, bool first)
 	printf(", \"iommu\": %s", line->translated ? "true" : "false");
 	if (line->counted)
 		printf(", \"queues\": %u, \"queues_used\": %u", line->queues, line->queues_used);
+	if (line->firmware[0]) {
+		printf(", \"firmware\": ");
+		json_string(stdout, line->firmware);
+	}
+	if (line->healthy)
+		printf(", \"celsius\": %d, \"critical_warnings\": %u", line->health.celsius,
+		       line->health.warnings);
 	printf("}");
 }
 
@@ -154,8 +168,8 @@ static void print_functions(const struct machine *m, int session, const struct n
 	bool incomplete = false;
 
 	if (!json && list->count)
-		printf("%-13s %-14s %-7s %-6s %-9s %-20s %s\n", "FUNCTION", "DRIVER", "STATE",
-		       "IOMMU", "QUEUES", "SERIAL", "MODEL");
+		printf("%-13s %-14s %-7s %-6s %-9s %-7s %-20s %s\n", "FUNCTION", "DRIVER", "STATE",
+		       "IOMMU", "QUEUES", "HEALTH", "SERIAL", "MODEL");
 	for (size_t i = 0; i < list->count; i++) {
 		struct line line;
 

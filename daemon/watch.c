@@ -2,7 +2,8 @@
 /*
  * exoctl watch: one line for each change below the roots, by comparing listings that are
  * an interval apart. Each look is a session of its own, so that a function that comes or
- * goes between two looks is just another difference.
+ * goes between two looks is just another difference. Until the next look it hears what the
+ * devices tell.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -12,11 +13,21 @@
 #include <string.h>
 #include <time.h>
 
+#include <libexo/events.h>
+
 #include "list.h"
 #include "change.h"
+#include "ears.h"
 #include "options.h"
 
 #define INTERVAL_MS 500
+
+/* What one look saw, and its ears, which hear from @since on. */
+struct look {
+	struct roots roots;
+	struct ears ears;
+	__u64 since;
+};
 
 struct watch {
 	const struct machine *machine;
@@ -125,7 +136,51 @@ static void compare_all(struct watch *w, struct roots *was, struct roots *now)
 	fflush(stdout);
 }
 
+/* ---- what the devices tell ---- */
+
+static const char *root_of(const struct roots *roots, __u32 cap)
+{
+	for (size_t i = 0; i < roots->count; i++)
+		if (roots->at[i].cap == cap && roots->at[i].address[0])
+			return roots->at[i].address;
+	return NULL;
+}
+
+/* What was told from @until on the next look has heard, too. */
+static void tell_events(struct look *look, __u64 until)
+{
+	struct exo_event event;
+	char sentence[256];
+
+	while (ears_next(&look->ears, &event)) {
+		const char *address = root_of(&look->roots, event.cap);
+
+		if (event.type == EXO_EVENT_DEVICE && address && event.time >= look->since &&
+		    event.time < until)
+			say("%-10s  %s: %s", "device", address,
+			    exo_event_print(&event, sentence, sizeof(sentence)));
+	}
+}
+
 /* ---- */
+
+static int look_begin(const struct machine *m, struct look *look)
+{
+	int ret = roots_read(m, &look->roots);
+
+	if (ret)
+		return ret;
+	/* Without memory for a ring it sees what it saw before. */
+	ears_open(look->roots.session, &look->ears);
+	look->since = list_now();
+	return 0;
+}
+
+static void look_end(struct look *look)
+{
+	ears_close(&look->ears);
+	roots_close(&look->roots);
+}
 
 /* SIGINT and SIGTERM are blocked: they end the wait, and so the program, in good order. */
 static bool wait_or_end(const sigset_t *ends, uint64_t ms)
@@ -152,7 +207,7 @@ static size_t meet_holders(struct watch *w, const struct roots *roots)
 
 static int watch(struct watch *w, uint64_t ms)
 {
-	struct roots was, now;
+	struct look was, now;
 	size_t held;
 	sigset_t ends;
 
@@ -160,22 +215,23 @@ static int watch(struct watch *w, uint64_t ms)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
-	if (roots_read(w->machine, &was))
+	if (look_begin(w->machine, &was))
 		return EXIT_FAILURE;
-	held = meet_holders(w, &was);
+	held = meet_holders(w, &was.roots);
 	say("%zu capabilities below %zu roots; looking every %llu ms, Ctrl-C ends it", held,
-	    was.count, (unsigned long long)ms);
+	    was.roots.count, (unsigned long long)ms);
 	fflush(stdout);
 	while (!ferror(stdout) && wait_or_end(&ends, ms)) {
-		if (roots_read(w->machine, &now)) {
-			roots_close(&was);
+		if (look_begin(w->machine, &now)) {
+			look_end(&was);
 			return EXIT_FAILURE;
 		}
-		compare_all(w, &was, &now);
-		roots_close(&was);
+		tell_events(&was, now.since);
+		compare_all(w, &was.roots, &now.roots);
+		look_end(&was);
 		was = now;
 	}
-	roots_close(&was);
+	look_end(&was);
 	return EXIT_SUCCESS;
 }
 

@@ -150,6 +150,9 @@ test_bound() {
 	fi
 	exoctl status --json >"$log" && grep -q "\"address\": \"$bdf\", \"driver\": \"exo\"" "$log"
 	ok $? "status speaks JSON"
+	exoctl status "$bdf" | grep -q " [0-9]* C  *$serial" &&
+		grep -q "\"firmware\": \"[^\"]*\", \"celsius\": [0-9]*, \"critical_warnings\": 0" "$log"
+	ok $? "status shows how warm a disk is, and whether it warns"
 	exoctl doctor >"$log" && grep -q "$bdf is exo's" "$log"
 	ok $? "doctor finds nothing missing"
 	quietly exoctl unbind "$bdf"
@@ -173,7 +176,7 @@ test_repair() {
 }
 
 begin
-plan 28
+plan 29
 wipe
 test_mounted
 test_swap

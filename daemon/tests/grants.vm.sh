@@ -228,6 +228,14 @@ test_grant() {
 	ok $? "nothing is granted to root"
 }
 
+# warn WARNINGS: QEMU's controller has these critical warnings from now on. The monitor is on
+# the third serial line; nobody reads what it answers.
+warn() {
+	stty -F /dev/ttyS2 raw -echo &&
+		printf '\377{"execute":"qmp_capabilities"}\n{"execute":"qom-set","arguments":{"path":"/machine/peripheral/%s","property":"smart_critical_warning","value":%s}}\n' \
+			"$serial" "$1" >/dev/ttyS2
+}
+
 test_watch() {
 	exoctl watch --interval 50 >"$scratch/watch" 2>&1 &
 	watching=$!
@@ -240,6 +248,15 @@ test_watch() {
 		wait_for "gone .*, after it was asked back" "$scratch/watch"
 	ok $? "watch tells what is asked back, and that it is gone"
 	stop
+	if [ -c /dev/ttyS2 ]; then
+		warn 0
+		warn 4
+		wait_for "device .*$bdf: .* less reliable" "$scratch/watch"
+		ok $? "watch tells what a device tells"
+		warn 0
+	else
+		skip "watch tells what a device tells" "QEMU's monitor cannot be reached"
+	fi
 	quietly exoctl unbind "$bdf"
 	wait_for "function .* bound to exo no more" "$scratch/watch"
 	ok $? "watch tells when a disk leaves"
@@ -255,7 +272,7 @@ begin
 have exo-run || skip_all "exo-run is not built"
 have setpriv || skip_all "no setpriv in this guest"
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
-plan 44
+plan 45
 test_list
 test_ended
 test_many
