@@ -11,7 +11,9 @@
 #include "params.h"
 
 #define EXO_ADMIN_ENTRIES 32u
-#define EXO_ADMIN_CID_EVENT EXO_ADMIN_ENTRIES /* of the request for an event; others are below */
+#define EXO_ADMIN_NOBODY 0xffffu    /* a command identifier that is never used */
+#define EXO_ADMIN_CID_EVENT 0xfffeu /* of the request for an event; others are below */
+#define EXO_ADMIN_NOTHING (EXO_ADMIN_NOBODY << 16 | 0x03) /* dword 0: an opcode that is reserved */
 
 int exo_admin_init(struct exo_nvme *nvme)
 {
@@ -48,17 +50,49 @@ void exo_admin_exit(struct exo_nvme *nvme)
 	mutex_destroy(&admin->lock);
 }
 
+/*
+ * Who has a direct queue can have the device look here at any time, and at what was done
+ * once more. So an entry is NOTHING but while its command is wanted: what says what it is
+ * is written last, and goes first.
+ */
+static void exo_admin_put(struct nvme_command *entry, const struct nvme_command *cmd)
+{
+	const u32 *from = (const u32 *)cmd;
+	u32 *to = (u32 *)entry, i;
+
+	for (i = 1; i < sizeof(*cmd) / sizeof(u32); i++)
+		to[i] = from[i];
+	dma_wmb();
+	WRITE_ONCE(to[0], from[0]);
+}
+
+static void exo_admin_scrub(struct nvme_command *entry)
+{
+	u32 *to = (u32 *)entry;
+
+	WRITE_ONCE(to[0], EXO_ADMIN_NOTHING);
+	dma_wmb();
+	memset(to + 1, 0, sizeof(*entry) - sizeof(u32));
+}
+
 /* Before the controller is enabled: NVMe base 2.0 section 3.5.1, AQA, ASQ, ACQ. */
 void exo_admin_reset(struct exo_nvme *nvme)
 {
 	struct exo_admin *admin = &nvme->admin;
 	u32 aqa = (EXO_ADMIN_ENTRIES - 1) << 16 | (EXO_ADMIN_ENTRIES - 1);
+	struct nvme_command *sq = admin->sq.va;
+	u32 i;
 
+	guard(spinlock_irqsave)(&admin->irq_lock);
 	memset(admin->cq.va, 0, admin->cq.size);
+	for (i = 0; i < EXO_ADMIN_ENTRIES; i++)
+		exo_admin_scrub(&sq[i]);
 	admin->sq_tail = 0;
 	admin->cq_head = 0;
 	admin->phase = 1;
 	admin->cid = -1;
+	admin->asked = NULL;
+	nvme->async.armed = false;
 	writel(aqa, nvme->regs + NVME_REG_AQA);
 	lo_hi_writeq(exo_dma_addr(&admin->sq.map, 0, 0), nvme->regs + NVME_REG_ASQ);
 	lo_hi_writeq(exo_dma_addr(&admin->cq.map, 0, 0), nvme->regs + NVME_REG_ACQ);
@@ -76,6 +110,11 @@ static void exo_admin_complete(struct exo_nvme *nvme, const struct nvme_completi
 		admin->answer.result = result;
 		admin->answer.status = status;
 		admin->cid = -1;
+		/* In this order they were fetched. */
+		if (admin->asked)
+			exo_admin_scrub(admin->asked);
+		admin->asked = NULL;
+		exo_admin_scrub(admin->sent);
 		complete(&admin->done);
 	}
 }
@@ -127,15 +166,20 @@ void exo_admin_free_irq(struct exo_nvme *nvme)
 	free_irq(nvme->admin.irq, nvme);
 }
 
+static struct nvme_command *exo_admin_next(struct exo_admin *admin)
+{
+	return (struct nvme_command *)admin->sq.va + admin->sq_tail;
+}
+
 /* Two at most are with the device, which fetches them at once: there is always room. */
 static void exo_admin_place(struct exo_nvme *nvme, struct nvme_command *cmd, u16 cid)
 {
 	struct exo_admin *admin = &nvme->admin;
-	struct nvme_command *sq = admin->sq.va;
+	struct nvme_command *entry = exo_admin_next(admin);
 
 	lockdep_assert_held(&admin->lock);
 	cmd->common.command_id = cid;
-	sq[admin->sq_tail] = *cmd;
+	exo_admin_put(entry, cmd);
 	if (++admin->sq_tail == EXO_ADMIN_ENTRIES)
 		admin->sq_tail = 0;
 	dma_wmb();
@@ -145,12 +189,14 @@ static void exo_admin_place(struct exo_nvme *nvme, struct nvme_command *cmd, u16
 static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
 {
 	struct exo_admin *admin = &nvme->admin;
-	u32 cid = admin->sq_tail;
+	u32 cid = ++admin->cids % EXO_ADMIN_CID_EVENT;
 
 	lockdep_assert_held(&admin->lock);
 	reinit_completion(&admin->done);
-	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+	scoped_guard(spinlock_irqsave, &admin->irq_lock) {
+		admin->sent = exo_admin_next(admin);
 		admin->cid = cid;
+	}
 	exo_admin_place(nvme, cmd, cid);
 }
 
@@ -209,8 +255,12 @@ void exo_admin_request_event(struct exo_nvme *nvme)
 	guard(mutex)(&admin->lock);
 	if (test_bit(EXO_NVME_FAILED, &nvme->state) || exo_nvme_is_quiet(nvme))
 		return;
-	scoped_guard(spinlock_irqsave, &admin->irq_lock)
+	scoped_guard(spinlock_irqsave, &admin->irq_lock) {
+		if (nvme->async.armed)
+			return;
 		nvme->async.armed = true;
+		admin->asked = exo_admin_next(admin);
+	}
 	exo_admin_place(nvme, &cmd, EXO_ADMIN_CID_EVENT);
 }
 

@@ -26,11 +26,14 @@ struct exo_admin_answer {
  * @sq, @cq: the rings
  * @irq: interrupt number
  * @sq_tail: next submission entry
+ * @cids: command identifiers given: each is the first of its number for long
  * @done: the command in flight was answered
  * @irq_lock: guards the rest, which the interrupt handler changes
  * @cq_head: next completion entry
  * @phase: its expected phase
  * @cid: command in flight, or -1
+ * @sent: its entry
+ * @asked: that of a request for an event which the device may not have fetched yet, or NULL
  * @answer: what it got
  */
 struct exo_admin {
@@ -39,12 +42,15 @@ struct exo_admin {
 	struct exo_dma_buf cq;
 	int irq;
 	u32 sq_tail;
+	u16 cids;
 	struct completion done;
 
 	spinlock_t irq_lock;
 	u32 cq_head;
 	u32 phase;
 	int cid;
+	struct nvme_command *sent;
+	struct nvme_command *asked;
 	struct exo_admin_answer answer;
 };
 

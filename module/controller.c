@@ -9,6 +9,7 @@
 
 #include "cap.h"
 #include "controller.h"
+#include "exclusive.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
@@ -33,6 +34,14 @@ static void exo_controller_stop(struct exo_object *obj)
 	exo_budget_close(&exo_controller_of(obj)->budget);
 }
 
+static void exo_controller_unbind(struct exo_object *obj)
+{
+	struct exo_controller *controller = exo_controller_of(obj);
+
+	if (controller->joined)
+		exo_exclusive_leave(controller->nvme);
+}
+
 static void exo_controller_describe(struct exo_object *obj, struct exo_cap_query *query)
 {
 	query->out_address = exo_controller_of(obj)->nvme->address;
@@ -40,9 +49,10 @@ static void exo_controller_describe(struct exo_object *obj, struct exo_cap_query
 
 static const struct exo_object_ops exo_controller_ops = {
 	.type = EXO_TYPE_CONTROLLER,
-	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD,
+	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT,
 	.gone = exo_controller_gone,
 	.stop = exo_controller_stop,
+	.unbind = exo_controller_unbind,
 	.release = exo_controller_release,
 	.describe = exo_controller_describe,
 };
@@ -121,14 +131,35 @@ static int exo_controller_respond(struct exo_call *call, struct exo_cap *parent,
 	return exo_cap_give(call, parent, &spec, &cmd->out_cap, NULL);
 }
 
+/* In the hands of one holder alone, if that is asked for, or as its parent is. */
+static int exo_controller_join(struct exo_call *call, struct exo_controller *controller)
+{
+	u32 field = EXO_FIELD(controller_create, controller);
+	u32 id = call->arg.controller_create.controller;
+	int ret;
+
+	if (call->arg.controller_create.flags & EXO_CONTROLLER_EXCLUSIVE) {
+		ret = exo_exclusive_begin(controller);
+	} else {
+		guard(rwsem_read)(&controller->nvme->busy);
+		ret = exo_exclusive_join(controller, &controller->joined);
+	}
+	if (!ret)
+		return 0;
+	return exo_refuse(call, ret, ret == -EBUSY ? EXO_REASON_EXCLUSIVE : EXO_REASON_STALE, field,
+			  id, 0);
+}
+
 int exo_controller_create(struct exo_call *call)
 {
 	struct exo_controller_create *cmd = &call->arg.controller_create;
+	u32 rights = EXO_RIGHT_QUEUE |
+		     (cmd->flags & EXO_CONTROLLER_EXCLUSIVE ? EXO_RIGHT_DIRECT : 0);
 	struct exo_controller *controller, *parent;
 	int ret;
 
 	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
-		call, EXO_FIELD(controller_create, controller), cmd->controller, EXO_RIGHT_QUEUE);
+		call, EXO_FIELD(controller_create, controller), cmd->controller, rights);
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	parent = exo_controller_of(cap->object);
@@ -143,6 +174,11 @@ int exo_controller_create(struct exo_call *call)
 	if (!controller) {
 		exo_budget_give(&parent->budget, cmd->queues);
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	}
+	ret = exo_controller_join(call, controller);
+	if (ret) {
+		exo_object_let_go(&controller->object);
+		return ret;
 	}
 	ret = exo_controller_respond(call, cap, controller);
 	exo_object_put(&controller->object);

@@ -16,6 +16,7 @@ struct exo_nvme;
  * @object: queues and child controllers hold references
  * @nvme: the function; a reference
  * @budget: queue pairs
+ * @joined: it keeps the function exclusive
  * @parent: where the budget came from; a reference. NULL: the function
  */
 struct exo_controller {
@@ -23,6 +24,7 @@ struct exo_controller {
 	struct exo_nvme *nvme;
 	struct exo_budget budget;
 	struct exo_controller *parent;
+	bool joined;
 };
 
 static inline struct exo_controller *exo_controller_of(struct exo_object *obj)

@@ -155,7 +155,7 @@ int exo_events_map_check(struct exo_object *obj, struct vm_area_struct *vma)
 	return 0;
 }
 
-bool exo_events_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn)
+bool exo_events_map_pfn(struct exo_object *obj, pgoff_t page, struct exo_pfn *at)
 {
 	struct exo_session *session = exo_session_of(obj);
 	void *va;
@@ -168,7 +168,7 @@ bool exo_events_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn
 		     ((page - EXO_EVENTS_STATUS_PAGE) << PAGE_SHIFT);
 	else
 		return false;
-	*pfn = PHYS_PFN(virt_to_phys(va));
+	at->pfn = PHYS_PFN(virt_to_phys(va));
 	return true;
 }
 

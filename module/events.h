@@ -38,6 +38,6 @@ u32 exo_events_pending(struct exo_session *session);
 int exo_events_create(struct exo_call *call);
 __poll_t exo_events_poll(struct file *file, struct poll_table_struct *table);
 int exo_events_map_check(struct exo_object *obj, struct vm_area_struct *vma);
-bool exo_events_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn);
+bool exo_events_map_pfn(struct exo_object *obj, pgoff_t page, struct exo_pfn *at);
 
 #endif

@@ -10,6 +10,7 @@
 #include "cap.h"
 #include "controller.h"
 #include "events.h"
+#include "exclusive.h"
 #include "extent.h"
 #include "ioctl.h"
 #include "nvme.h"
@@ -155,6 +156,20 @@ static struct exo_namespace *exo_namespace_find(struct exo_nvme *nvme, u32 nsid)
 	guard(mutex)(&nvme->lock);
 	ns = xa_load(&nvme->namespaces, nsid);
 	return ns ? ns : exo_namespace_learn(nvme, nsid);
+}
+
+/* Of its names one is the function's. */
+bool exo_extent_any(struct exo_nvme *nvme)
+{
+	struct exo_namespace *ns;
+	unsigned long nsid;
+
+	lockdep_assert_held_write(&nvme->busy);
+	guard(mutex)(&nvme->lock);
+	xa_for_each(&nvme->namespaces, nsid, ns)
+		if (atomic_read(&ns->object.caps) > 1)
+			return true;
+	return false;
 }
 
 void exo_extent_end_all(struct exo_nvme *nvme)
@@ -361,6 +376,33 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	return 0;
 }
 
+/* Named by the call until a capability does, so that the function does not become another's. */
+static int exo_extent_name(struct exo_call *call, struct exo_controller *controller,
+			   struct exo_namespace *ns)
+{
+	struct exo_nvme *nvme = controller->nvme;
+	u32 field = EXO_FIELD(extent_create, controller), id = call->arg.extent_create.controller;
+
+	guard(rwsem_read)(&nvme->busy);
+	if (!exo_exclusive_admits(controller))
+		return exo_refuse(call, -EBUSY, EXO_REASON_EXCLUSIVE, field, id, 0);
+	if (!exo_object_name(&ns->object))
+		return exo_refuse(call, -ENODEV, EXO_REASON_STALE, field, id, 0);
+	return 0;
+}
+
+static int exo_extent_give(struct exo_call *call, struct exo_cap *controller,
+			   struct exo_namespace *ns, const struct exo_cap_spec *spec)
+{
+	int ret = exo_extent_name(call, exo_controller_of(controller->object), ns);
+
+	if (ret)
+		return ret;
+	ret = exo_cap_give(call, controller, spec, &call->arg.extent_create.out_cap, NULL);
+	exo_object_unname(&ns->object);
+	return ret;
+}
+
 int exo_extent_create(struct exo_call *call)
 {
 	struct exo_extent_create *cmd = &call->arg.extent_create;
@@ -386,7 +428,7 @@ int exo_extent_create(struct exo_call *call)
 	spec.object = &ns->object;
 	ret = exo_extent_check(call, ns);
 	if (!ret)
-		ret = exo_cap_give(call, cap, &spec, &cmd->out_cap, NULL);
+		ret = exo_extent_give(call, cap, ns, &spec);
 	exo_object_put(&ns->object);
 	return ret;
 }

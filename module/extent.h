@@ -41,6 +41,9 @@ struct exo_namespace {
 	u32 copy_blocks;
 };
 
+/* Has anybody an extent there? nvme->busy is held for writing. */
+bool exo_extent_any(struct exo_nvme *nvme);
+
 static inline struct exo_namespace *exo_namespace_of(struct exo_object *obj)
 {
 	return container_of(obj, struct exo_namespace, object);

@@ -248,6 +248,8 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 	memcpy(nvme->firmware, id->fr, sizeof(nvme->firmware));
 	nvme->nn = le32_to_cpu(id->nn);
 	nvme->notices = le32_to_cpu(id->oaes);
+	nvme->cntlid = le16_to_cpu(id->cntlid);
+	nvme->cmic = id->cmic;
 	nvme->transfer_max = max;
 	if (id->mdts && id->mdts < 32 - 12)
 		nvme->transfer_max = min(max, EXO_NVME_PAGE << id->mdts);
@@ -294,6 +296,11 @@ int exo_nvme_identify(struct exo_nvme *nvme)
 	return ret == -EIO && id->controller ? 0 : ret;
 }
 
+static int exo_nvme_set_queues(struct exo_nvme *nvme, u32 *got)
+{
+	return exo_admin_set_queues(nvme, min(EXO_NVME_QUEUES_MAX, exo_nvme_doorbells(nvme)), got);
+}
+
 int exo_nvme_start(struct exo_nvme *nvme)
 {
 	int ret = exo_nvme_read_capabilities(nvme);
@@ -309,9 +316,7 @@ int exo_nvme_start(struct exo_nvme *nvme)
 	ret = exo_nvme_identify(nvme);
 	if (ret)
 		return ret;
-	ret = exo_admin_set_queues(nvme, min(EXO_NVME_QUEUES_MAX, exo_nvme_doorbells(nvme)),
-				   &nvme->queues);
-	return ret;
+	return exo_nvme_set_queues(nvme, &nvme->queues);
 }
 
 /* ---- failure ---- */
@@ -331,6 +336,34 @@ void exo_nvme_fail(struct exo_nvme *nvme, const char *why)
 {
 	guard(mutex)(&nvme->fail_lock);
 	exo_nvme_fail_locked(nvme, why);
+}
+
+static int exo_nvme_reenable(struct exo_nvme *nvme)
+{
+	int ret;
+
+	/* Nobody may take the reset for somebody else's. */
+	guard(mutex)(&nvme->fail_lock);
+	if (!exo_nvme_usable(nvme) || exo_nvme_is_quiet(nvme))
+		return -ENODEV;
+	guard(mutex)(&nvme->admin.lock);
+	ret = exo_nvme_enable(nvme);
+	if (ret)
+		exo_nvme_fail_locked(nvme, "it could not be reset");
+	return ret;
+}
+
+void exo_nvme_restart(struct exo_nvme *nvme)
+{
+	u32 queues;
+
+	lockdep_assert_held_write(&nvme->busy);
+	if (exo_nvme_reenable(nvme))
+		return;
+	if (exo_nvme_set_queues(nvme, &queues) || queues < nvme->queues)
+		exo_nvme_fail(nvme, "it has fewer queues after a reset");
+	else
+		exo_async_start(nvme);
 }
 
 /* The lock keeps the registers mapped, and waits for a failure under way to end. */

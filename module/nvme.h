@@ -61,10 +61,14 @@ struct pci_dev;
  * @notices: asynchronous notices that it can send (OAES)
  * @identity: what it says of itself
  * @async: what it tells unasked
+ * @cntlid: controller identifier
+ * @cmic: what the subsystem may have several of
  * @dma: the way to memory
  * @admin: the admin queue
  * @root: root of the derivation tree
  * @controller: the object that root claims name: all queues
+ * @exclusive: what has the function to itself, or NULL. Written with @busy held for writing
+ * @exclusive_uses: controller objects and queues that keep it so
  * @busy: read: a call is using the hardware and what it makes is on no list yet;
  *	write: unbind waits for such calls. Nothing of a program is touched under it
  * @lock: guards @qids, @vectors_used and @namespaces; taken inside @busy
@@ -101,12 +105,16 @@ struct exo_nvme {
 	u32 notices;
 	struct exo_identity identity;
 	struct exo_async async;
+	u16 cntlid;
+	u8 cmic;
 
 	struct exo_dma dma;
 	struct exo_admin admin;
 
 	struct exo_cap *root;
 	struct exo_controller *controller;
+	struct exo_controller *exclusive;
+	atomic_t exclusive_uses;
 
 	struct rw_semaphore busy;
 	struct mutex lock;
@@ -140,6 +148,12 @@ int exo_nvme_identify(struct exo_nvme *nvme);
 void exo_nvme_disable(struct exo_nvme *nvme);
 void exo_nvme_shutdown(struct exo_nvme *nvme);
 
+/*
+ * Reset and enabled again: all that was made in it is gone. With busy held for writing. If it
+ * does not come back it has failed.
+ */
+void exo_nvme_restart(struct exo_nvme *nvme);
+
 /* It did not answer, or reports fatal status: all its queues die, and it is disabled. */
 void exo_nvme_fail(struct exo_nvme *nvme, const char *why);
 
@@ -168,14 +182,24 @@ static inline bool exo_nvme_is_quiet(struct exo_nvme *nvme)
 }
 
 /* NVMe over PCIe Transport 1.0 section 3.1.2: SQyTDBL, CQyHDBL */
+static inline u32 exo_nvme_sq_offset(const struct exo_nvme *nvme, u32 qid)
+{
+	return NVME_REG_DBS + 2 * qid * (4u << NVME_CAP_STRIDE(nvme->cap));
+}
+
+static inline u32 exo_nvme_cq_offset(const struct exo_nvme *nvme, u32 qid)
+{
+	return NVME_REG_DBS + (2 * qid + 1) * (4u << NVME_CAP_STRIDE(nvme->cap));
+}
+
 static inline void __iomem *exo_nvme_sq_doorbell(struct exo_nvme *nvme, u32 qid)
 {
-	return nvme->regs + NVME_REG_DBS + ((2 * qid) * (4u << NVME_CAP_STRIDE(nvme->cap)));
+	return nvme->regs + exo_nvme_sq_offset(nvme, qid);
 }
 
 static inline void __iomem *exo_nvme_cq_doorbell(struct exo_nvme *nvme, u32 qid)
 {
-	return nvme->regs + NVME_REG_DBS + ((2 * qid + 1) * (4u << NVME_CAP_STRIDE(nvme->cap)));
+	return nvme->regs + exo_nvme_cq_offset(nvme, qid);
 }
 
 #endif

@@ -15,6 +15,8 @@ void exo_object_init(struct exo_object *obj, const struct exo_object_ops *ops)
 	atomic_set(&obj->caps, 1);
 	atomic_set(&obj->stopped, 0);
 	INIT_LIST_HEAD(&obj->holders);
+	INIT_LIST_HEAD(&obj->views);
+	mutex_init(&obj->views_lock);
 	obj->serial = atomic64_inc_return(&exo_serials);
 	mutex_init(&obj->kill_lock);
 	obj->closed = false;
@@ -25,6 +27,7 @@ static void exo_object_release(struct kref *ref)
 {
 	struct exo_object *obj = container_of(ref, struct exo_object, ref);
 
+	mutex_destroy(&obj->views_lock);
 	mutex_destroy(&obj->kill_lock);
 	obj->ops->release(obj);
 }
@@ -38,6 +41,7 @@ bool exo_object_put_last(struct exo_object *obj)
 {
 	if (!refcount_dec_and_test(&obj->ref.refcount))
 		return false;
+	mutex_destroy(&obj->views_lock);
 	mutex_destroy(&obj->kill_lock);
 	return true;
 }

@@ -23,6 +23,18 @@ struct exo_object;
 struct vm_area_struct;
 
 /**
+ * struct exo_pfn - what a page table entry may name
+ * @pfn: the page's number
+ * @order: EXO_ORDER_2M if it begins, aligned, a contiguous run of that order
+ * @registers: a device's registers, not memory
+ */
+struct exo_pfn {
+	unsigned long pfn;
+	u32 order;
+	bool registers;
+};
+
+/**
  * struct exo_object_ops - what a type of object does
  * @type: EXO_TYPE_*
  * @rights: rights that are meaningful for it
@@ -40,8 +52,7 @@ struct vm_area_struct;
  * @describe: fill the type's part of an answer to EXO_CAP_QUERY
  * @map_check: may @cap (NULL: a session's own pages) be mapped this way; the VMA's
  *	offset is already relative to the object. NULL: it cannot be mapped
- * @map_pfn: the frame at a page offset; *order may be set to EXO_ORDER_2M
- *	if it begins, aligned, a contiguous run of that order
+ * @map_pfn: what lies at a page offset, if anything
  * @map_outlives: mappings stay when the capability ends because the object died
  */
 struct exo_object_ops {
@@ -60,7 +71,7 @@ struct exo_object_ops {
 	void (*describe)(struct exo_object *obj, struct exo_cap_query *query);
 	int (*map_check)(struct exo_object *obj, const struct exo_cap *cap,
 			 struct vm_area_struct *vma);
-	bool (*map_pfn)(struct exo_object *obj, pgoff_t page, unsigned long *pfn, u32 *order);
+	bool (*map_pfn)(struct exo_object *obj, pgoff_t page, struct exo_pfn *at);
 	bool map_outlives;
 };
 
@@ -72,6 +83,8 @@ struct exo_object_ops {
  * @caps: capabilities that name it; 0: dead or dying
  * @stopped: of these, those that a revocation has stopped
  * @holders: exo_cap.on_object of those that a session holds; under exo_tree_lock
+ * @views: exo_view.on_object; under @views_lock
+ * @views_lock: inside mmap_lock; outside a view's lock
  * @closed: nothing more is derived: it is being taken from all
  * @serial: its number, never reused
  * @kill_lock: makes later killers wait for the first
@@ -85,6 +98,8 @@ struct exo_object {
 	atomic_t caps;
 	atomic_t stopped;
 	struct list_head holders;
+	struct list_head views;
+	struct mutex views_lock;
 	bool closed;
 	u64 serial;
 	struct mutex kill_lock;

@@ -218,6 +218,9 @@ int exo_poller_check(struct exo_call *call)
 	u32 idle = EXO_FIELD(queue_create, thread_idle_us);
 	bool wanted = cmd->flags & EXO_QUEUE_THREAD;
 
+	if (wanted && cmd->mode != EXO_QUEUE_CHECKED)
+		return exo_poller_refuse(call, EXO_FIELD(queue_create, mode), cmd->mode,
+					 EXO_QUEUE_CHECKED);
 	if (!wanted && cmd->thread_cpu)
 		return exo_poller_refuse(call, cpu, cmd->thread_cpu, 0);
 	if (wanted && cmd->thread_cpu != EXO_CPU_ANY &&

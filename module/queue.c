@@ -11,15 +11,17 @@
 #include "binding.h"
 #include "cap.h"
 #include "controller.h"
+#include "direct.h"
 #include "events.h"
+#include "exclusive.h"
 #include "extent.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
 #include "quarantine.h"
 #include "queue.h"
+#include "rings.h"
 #include "space.h"
-#include "view.h"
 
 /**
  * struct exo_extent_binding - an extent attached to a queue
@@ -84,6 +86,7 @@ static void exo_queue_tell(struct work_struct *work)
 {
 	struct exo_queue *q = container_of(work, struct exo_queue, tell);
 
+	exo_direct_withdraw(q);
 	exo_event_queue_died(&q->object);
 	exo_object_put(&q->object);
 }
@@ -153,8 +156,9 @@ static void exo_queue_stop(struct exo_object *obj)
 	struct exo_queue *q = exo_queue_of(obj);
 
 	/* With the lock: no submission is under way when this returns. */
-	guard(mutex)(&q->lock);
-	exo_queue_mark_dead(q);
+	scoped_guard(mutex, &q->lock)
+		exo_queue_mark_dead(q);
+	exo_direct_withdraw(q);
 }
 
 static void exo_queue_drain(struct exo_object *obj)
@@ -162,20 +166,13 @@ static void exo_queue_drain(struct exo_object *obj)
 	exo_queue_quiesce(exo_queue_of(obj));
 }
 
-static u64 exo_queue_frames(struct exo_queue *q)
-{
-	return ((q->sq.size + q->cq.size) >> PAGE_SHIFT) + q->list_pages;
-}
-
 static void exo_queue_unmap(struct exo_queue *q)
 {
 	struct exo_nvme *nvme = q->nvme;
 
 	if (q->made_cq && exo_nvme_may_write(nvme))
-		exo_quarantine(nvme, &q->object, exo_queue_frames(q));
-	exo_dma_buf_unmap(&nvme->dma, &q->sq);
-	exo_dma_buf_unmap(&nvme->dma, &q->cq);
-	exo_dma_unmap(&nvme->dma, &q->lists_map);
+		exo_quarantine(nvme, &q->object, exo_rings_frames(q));
+	exo_rings_unmap(q);
 }
 
 static void exo_queue_end_extents(struct exo_queue *q)
@@ -212,9 +209,11 @@ static void exo_queue_unbind(struct exo_object *obj)
 		__clear_bit(q->qid, nvme->qids);
 	}
 	exo_budget_give(&q->controller->budget, 1);
-	/* Last: unbind of the function waits until the list is empty. */
-	guard(spinlock)(&nvme->list_lock);
-	list_del_init(&q->on_nvme);
+	/* Unbind of the function waits until the list is empty. */
+	scoped_guard(spinlock, &nvme->list_lock)
+		list_del_init(&q->on_nvme);
+	if (q->joined)
+		exo_exclusive_leave(nvme);
 }
 
 void exo_queue_kill_all(struct exo_nvme *nvme)
@@ -296,29 +295,12 @@ void exo_queue_kill_users(struct exo_nvme *nvme, const struct exo_object *ns)
 	exo_queue_each_user(nvme, ns, exo_queue_kill_now);
 }
 
-static void exo_queue_free_lists(struct exo_queue *q)
-{
-	u32 i;
-
-	for (i = 0; q->lists && i < q->list_pages; i++)
-		if (q->lists[i])
-			__free_page(q->lists[i]);
-	kvfree(q->lists);
-}
-
 static void exo_queue_release(struct exo_object *obj)
 {
 	struct exo_queue *q = exo_queue_of(obj);
 
-	exo_queue_free_lists(q);
-	exo_dma_buf_free(&q->sq);
-	exo_dma_buf_free(&q->cq);
-	if (q->shared)
-		free_pages_exact(q->shared, q->ring_size);
-	if (q->status)
-		free_page((unsigned long)q->status);
-	kvfree(q->slot_epoch);
-	bitmap_free(q->busy);
+	exo_rings_free(q);
+	free_page((unsigned long)q->status);
 	mutex_destroy(&q->lock);
 	mutex_destroy(&q->delete_lock);
 	mutex_destroy(&q->irq_lock);
@@ -326,42 +308,6 @@ static void exo_queue_release(struct exo_object *obj)
 	exo_object_put(&q->controller->object);
 	exo_nvme_put(q->nvme);
 	kfree(q);
-}
-
-/* ---- mapping: the control page and the ring, then the status page and the completions ---- */
-
-static int exo_queue_map_check(struct exo_object *obj, const struct exo_cap *cap,
-			       struct vm_area_struct *vma)
-{
-	struct exo_queue *q = exo_queue_of(obj);
-	pgoff_t rw = q->ring_size >> PAGE_SHIFT, end = rw + 1 + (q->cq.size >> PAGE_SHIFT);
-	pgoff_t first = vma->vm_pgoff, last = vma->vm_pgoff + vma_pages(vma);
-
-	if (last > end || (first < rw && last > rw))
-		return -ERANGE;
-	if (first < rw && !(cap->rights & EXO_RIGHT_SUBMIT))
-		return -EACCES;
-	if (first >= rw && (vma->vm_flags & VM_WRITE))
-		return -EACCES;
-	return 0;
-}
-
-static bool exo_queue_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn, u32 *order)
-{
-	struct exo_queue *q = exo_queue_of(obj);
-	pgoff_t rw = q->ring_size >> PAGE_SHIFT;
-	void *va;
-
-	if (page < rw)
-		va = q->shared + (page << PAGE_SHIFT);
-	else if (page == rw)
-		va = q->status;
-	else if (page - rw - 1 < q->cq.size >> PAGE_SHIFT)
-		va = q->cq.va + ((page - rw - 1) << PAGE_SHIFT);
-	else
-		return false;
-	*pfn = PHYS_PFN(virt_to_phys(va));
-	return true;
 }
 
 static bool exo_queue_object_gone(struct exo_object *obj)
@@ -391,8 +337,8 @@ static const struct exo_object_ops exo_queue_ops = {
 	.unbind = exo_queue_unbind,
 	.release = exo_queue_release,
 	.describe = exo_queue_describe,
-	.map_check = exo_queue_map_check,
-	.map_pfn = exo_queue_map_pfn,
+	.map_check = exo_rings_map_check,
+	.map_pfn = exo_rings_map_pfn,
 	.map_outlives = true,
 };
 
@@ -400,10 +346,9 @@ static const struct exo_object_ops exo_queue_ops = {
 
 /* Takes over the reference to @space; the budget is taken. Nothing the device knows of yet. */
 static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, struct exo_space *space,
-					 u32 depth)
+					 const struct exo_queue_create *cmd)
 {
 	struct exo_queue *q = kzalloc(sizeof(*q), EXO_GFP);
-	u32 entries = roundup_pow_of_two(depth + 1);
 
 	if (!q)
 		return NULL;
@@ -427,57 +372,10 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 	spin_lock_init(&q->signal_lock);
 	INIT_WORK(&q->tell, exo_queue_tell);
 	q->last_submit = jiffies;
-	q->depth = depth;
-	q->mask = entries - 1;
-	q->log2 = ilog2(entries);
-	q->list_shift = ilog2(q->nvme->transfer_max / EXO_NVME_PAGE * sizeof(__le64));
-	if (q->nvme->features & (EXO_CONTROLLER_TRIM | EXO_CONTROLLER_COPY))
-		q->list_shift = max(q->list_shift, ilog2(EXO_LIST_BYTES));
-	q->list_pages = DIV_ROUND_UP(depth << q->list_shift, PAGE_SIZE);
-	q->ring_size = PAGE_ALIGN(PAGE_SIZE + entries * sizeof(struct nvme_command));
+	q->depth = cmd->depth;
+	q->mode = cmd->mode;
+	exo_rings_size(q);
 	return q;
-}
-
-static int exo_queue_alloc_slots(struct exo_queue *q)
-{
-	q->slot_epoch = kvcalloc(q->depth, sizeof(*q->slot_epoch), EXO_GFP);
-	q->busy = bitmap_zalloc(q->depth, EXO_GFP);
-	q->shared = alloc_pages_exact(q->ring_size, EXO_GFP | __GFP_ZERO);
-	if (!q->slot_epoch || !q->busy || !q->shared)
-		return -ENOMEM;
-	q->control = q->shared;
-	q->ring = q->shared + PAGE_SIZE;
-	return 0;
-}
-
-static int exo_queue_alloc_lists(struct exo_queue *q)
-{
-	u32 i;
-
-	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), EXO_GFP);
-	if (!q->lists)
-		return -ENOMEM;
-	for (i = 0; i < q->list_pages; i++) {
-		q->lists[i] = alloc_page(q->nvme->dma.gfp);
-		if (!q->lists[i])
-			return -ENOMEM;
-	}
-	return exo_dma_map(&q->nvme->dma, &q->lists_map, q->lists, q->list_pages, 0,
-			   EXO_DMA_DEVICE_READS);
-}
-
-static int exo_queue_alloc_rings(struct exo_queue *q)
-{
-	struct exo_dma *dma = &q->nvme->dma;
-	u32 entries = q->mask + 1;
-	int ret;
-
-	ret = exo_dma_buf_alloc(dma, &q->sq, entries * sizeof(struct nvme_command),
-				EXO_DMA_DEVICE_READS);
-	if (ret)
-		return ret;
-	return exo_dma_buf_alloc(dma, &q->cq, entries * sizeof(struct nvme_completion),
-				 EXO_DMA_DEVICE_WRITES);
 }
 
 static int exo_queue_take_qid(struct exo_queue *q)
@@ -519,7 +417,7 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 			   struct exo_admin_answer *answer)
 {
 	struct exo_nvme *nvme = q->nvme;
-	int ret = exo_queue_alloc_slots(q);
+	int ret = exo_rings_alloc(q);
 
 	if (ret)
 		return ret;
@@ -530,9 +428,11 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 		return -ENODEV;
 	scoped_guard(spinlock, &nvme->list_lock)
 		list_add(&q->on_nvme, &nvme->live_queues);
-	ret = exo_queue_alloc_lists(q);
+	ret = exo_exclusive_join(q->controller, &q->joined);
+	if (!ret && exo_queue_is_direct(q) && !q->joined)
+		ret = -EBUSY;
 	if (!ret)
-		ret = exo_queue_alloc_rings(q);
+		ret = exo_rings_map(q);
 	if (!ret)
 		ret = exo_queue_take_qid(q);
 	if (!ret && !(call->arg.queue_create.flags & EXO_QUEUE_POLLED))
@@ -554,6 +454,10 @@ static int exo_queue_explain(struct exo_call *call, int err, const struct exo_ad
 				  call->arg.queue_create.controller, 0);
 	case -EOPNOTSUPP:
 		return exo_refuse(call, err, EXO_REASON_COHERENCE, 0, 0, 0);
+	case -EBUSY:
+		return exo_refuse(call, err, EXO_REASON_EXCLUSIVE,
+				  EXO_FIELD(queue_create, controller),
+				  call->arg.queue_create.controller, 0);
 	case -EIO:
 		return exo_refuse(call, err, EXO_REASON_DEVICE, 0, answer->status, 0);
 	case -ETIMEDOUT:
@@ -576,9 +480,11 @@ static int exo_queue_respond(struct exo_call *call, struct exo_cap *controller, 
 
 	cmd->out_entries = q->mask + 1;
 	cmd->out_qid = q->qid;
-	cmd->out_rw_size = q->ring_size;
-	cmd->out_ro_size = PAGE_SIZE + q->cq.size;
+	cmd->out_rw_size = exo_rings_rw_size(q);
+	cmd->out_ro_size = exo_rings_ro_size(q);
 	cmd->out_completion = exo_queue_completion(q);
+	if (exo_queue_is_direct(q))
+		exo_direct_describe(q, cmd);
 	return exo_cap_give(call, controller, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
 }
 
@@ -588,13 +494,15 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 	u64 left;
 	int ret;
 
-	if (cmd->mode != EXO_QUEUE_CHECKED)
+	if (cmd->mode > EXO_QUEUE_DIRECT)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, mode),
-				  cmd->mode, EXO_QUEUE_CHECKED);
+				  cmd->mode, EXO_QUEUE_DIRECT);
 	if (!cmd->depth || cmd->depth > controller->nvme->depth_max)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, depth),
 				  cmd->depth, controller->nvme->depth_max);
 	ret = exo_poller_check(call);
+	if (!ret && cmd->mode == EXO_QUEUE_DIRECT)
+		ret = exo_direct_check(call, controller->nvme);
 	if (ret)
 		return ret;
 	if (!exo_budget_take(&controller->budget, 1, &left))
@@ -609,7 +517,7 @@ static struct exo_queue *exo_queue_prepare(struct exo_call *call, struct exo_con
 	struct exo_queue *q = NULL;
 
 	if (space)
-		q = exo_queue_alloc(controller, space, call->arg.queue_create.depth);
+		q = exo_queue_alloc(controller, space, &call->arg.queue_create);
 	if (!q && space)
 		exo_space_put(space);
 	return q;
@@ -618,7 +526,8 @@ static struct exo_queue *exo_queue_prepare(struct exo_call *call, struct exo_con
 int exo_queue_create(struct exo_call *call)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
-	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0);
+	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0) |
+		     (cmd->mode == EXO_QUEUE_DIRECT ? EXO_RIGHT_DIRECT : 0);
 	struct exo_admin_answer answer = {};
 	struct exo_controller *controller;
 	struct exo_queue *q;
@@ -674,9 +583,9 @@ int exo_queue_query(struct exo_call *call)
 		return PTR_ERR(cap);
 	q = exo_queue_of(cap->object);
 	scoped_guard(mutex, &q->lock) {
-		if (!q->gone)
+		if (!q->gone && !exo_queue_is_direct(q))
 			exo_queue_scan(q);
-		cmd->out_mode = EXO_QUEUE_CHECKED;
+		cmd->out_mode = q->mode;
 		cmd->out_state = q->dead ? EXO_QUEUE_DEAD : EXO_QUEUE_LIVE;
 		cmd->out_qid = q->qid;
 		cmd->out_depth = q->depth;
@@ -804,6 +713,9 @@ int exo_queue_attach(struct exo_call *call)
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
 	q = exo_queue_of(queue->object);
+	if (exo_queue_is_direct(q))
+		return exo_refuse(call, -EINVAL, EXO_REASON_MODE, EXO_FIELD(queue_attach, queue),
+				  q->mode, EXO_QUEUE_CHECKED);
 	if (exo_namespace_of(extent->object)->nvme != q->nvme)
 		return exo_refuse(call, -EINVAL, EXO_REASON_OTHER_CONTROLLER,
 				  EXO_FIELD(queue_attach, extent), cmd->extent, 0);

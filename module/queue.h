@@ -2,10 +2,11 @@
 /*
  * Queues: a submission and completion queue pair in a program's hands, checked.
  *
- * There are two submission rings. The program writes one, in memory it shares
+ * A checked queue has two submission rings. The program writes one, in memory it shares
  * with the kernel; the kernel copies each command to the other, which only the
  * kernel and the device see, and checks it there. The completion ring is the
- * device's own, mapped read-only.
+ * device's own, mapped read-only. Of a direct queue (direct.h) the program has the device's
+ * submission queue itself; most of what follows is idle then.
  */
 #ifndef EXO_QUEUE_H
 #define EXO_QUEUE_H
@@ -68,12 +69,13 @@ struct exo_quiesce {
  *
  * Fixed:
  * @qid: NVMe queue identifier
+ * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
  * @depth: commands that may be submitted and not consumed
  * @mask: entries of each ring - 1
  * @log2: of the entries
  * @list_shift: log2 of the bytes of a slot's own memory: for a PRP list, or for a copy of
  *	a list of ranges (EXO_LIST_BYTES)
- * @ring: the program's submission queue entries
+ * @ring: the program's submission queue entries; direct: NULL
  * @control: what the program says
  * @status: what the program is told
  * @sq: the device's submission queue
@@ -96,13 +98,15 @@ struct exo_quiesce {
  * @submitted, @completed, @refused: for EXO_QUEUE_QUERY
  * @poller: its polling thread
  *
- * @ring_size, @shared, @status_page: the memory behind the above
+ * @shared, @shared_size: the memory of @control and @ring
+ * @void_page: stands for the doorbells of a direct queue that is dead
  * @lists: pages of the slots' own memory
  * @delete_lock: makes later deleters wait for the first; outside @lock
  * @gone: the device has no such queue any more: nothing is in flight
  * @made_cq, @made_sq: the device was asked to make it; the creator's, then under
  *	@delete_lock
  *
+ * @joined: it keeps its function exclusive
  * @tell: tells its holders that it died
  * @vector: its MSI-X vector; 0: none. Fixed
  * @wait: who sleeps for a completion
@@ -124,6 +128,7 @@ struct exo_queue {
 	struct mutex lock;
 
 	u32 qid;
+	u32 mode;
 	u32 depth;
 	u32 mask;
 	u32 log2;
@@ -155,8 +160,9 @@ struct exo_queue {
 	u64 refused;
 	struct exo_poller poller;
 
-	size_t ring_size;
+	size_t shared_size;
 	void *shared;
+	void *void_page;
 	struct page **lists;
 	u32 list_pages;
 	struct exo_dma_map lists_map;
@@ -164,6 +170,7 @@ struct exo_queue {
 	bool gone;
 	bool made_cq;
 	bool made_sq;
+	bool joined;
 	struct work_struct tell;
 
 	u32 vector;
@@ -178,6 +185,11 @@ struct exo_queue {
 static inline struct exo_queue *exo_queue_of(struct exo_object *obj)
 {
 	return container_of(obj, struct exo_queue, object);
+}
+
+static inline bool exo_queue_is_direct(const struct exo_queue *q)
+{
+	return q->mode == EXO_QUEUE_DIRECT;
 }
 
 static inline u32 exo_queue_completion(const struct exo_queue *q)

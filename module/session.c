@@ -44,12 +44,11 @@ static int exo_session_map_check(struct exo_object *obj, const struct exo_cap *c
 	return vma->vm_flags & VM_WRITE ? -EACCES : 0;
 }
 
-static bool exo_session_map_pfn(struct exo_object *obj, pgoff_t page, unsigned long *pfn,
-				u32 *order)
+static bool exo_session_map_pfn(struct exo_object *obj, pgoff_t page, struct exo_pfn *at)
 {
 	if (page)
-		return exo_events_map_pfn(obj, page, pfn);
-	*pfn = PHYS_PFN(virt_to_phys(exo_session_of(obj)->page));
+		return exo_events_map_pfn(obj, page, at);
+	at->pfn = PHYS_PFN(virt_to_phys(exo_session_of(obj)->page));
 	return true;
 }
 
@@ -134,7 +133,7 @@ int exo_session_info(struct exo_call *call)
 
 	cmd->out_version_major = EXO_VERSION_MAJOR;
 	cmd->out_version_minor = EXO_VERSION_MINOR;
-	cmd->out_features = EXO_FEATURE_QUEUE_CHECKED;
+	cmd->out_features = EXO_FEATURE_QUEUE_CHECKED | EXO_FEATURE_QUEUE_DIRECT;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
 	cmd->out_frames_limit = exo_pool_root_limit();

@@ -13,6 +13,7 @@
 #include "binding.h"
 #include "cap.h"
 #include "controller.h"
+#include "exclusive.h"
 #include "frames.h"
 #include "ioctl.h"
 #include "nvme.h"
@@ -144,13 +145,26 @@ static int exo_space_make_chunks(struct exo_space *space, unsigned long first, u
 	return 0;
 }
 
+/* Anywhere; or, once it is mapped on an exclusive function, where the device has it. */
+static int exo_space_take(struct exo_space *space, struct exo_attachment *att)
+{
+	u64 first = att->map.iova >> PAGE_SHIFT;
+
+	if (!att->map.count)
+		return mtree_alloc_range(&space->pages, &att->first, att, att->pages, 0,
+					 EXO_SPACE_PAGES - 1, EXO_GFP);
+	if (first + att->pages > EXO_SPACE_PAGES)
+		return -ENOSPC;
+	att->first = first;
+	return mtree_insert_range(&space->pages, first, first + att->pages - 1, att, EXO_GFP);
+}
+
 static int exo_space_enter(struct exo_space *space, struct exo_attachment *att)
 {
 	int ret;
 
 	guard(mutex)(&space->lock);
-	ret = mtree_alloc_range(&space->pages, &att->first, att, att->pages, 0, EXO_SPACE_PAGES - 1,
-				EXO_GFP);
+	ret = exo_space_take(space, att);
 	if (ret)
 		return ret == -ENOMEM ? ret : -ENOSPC;
 	ret = exo_space_make_chunks(space, att->first, att->first + att->pages - 1);
@@ -237,6 +251,16 @@ bool exo_space_read(struct exo_space *space, u64 *offset, void *to, u32 bytes, u
 
 /* ---- death of an attachment ---- */
 
+static void exo_attachment_leave(struct exo_attachment *att)
+{
+	struct exo_space *space = att->space;
+
+	guard(mutex)(&space->lock);
+	if (att->entered)
+		mtree_erase(&space->pages, att->first);
+	att->entered = false;
+}
+
 /*
  * A wait that another attachment of the space began earlier is prolonged to here, so a
  * queue needs to keep but one.
@@ -285,11 +309,7 @@ static void exo_attachment_sever(struct exo_binding *binding)
 	if (!exo_attachment_drain(att))
 		exo_quarantine(space->nvme, &att->frames->object, att->pages);
 	exo_attachment_unmap(att);
-	if (att->entered) {
-		guard(mutex)(&space->lock);
-		mtree_erase(&space->pages, att->first);
-		att->entered = false;
-	}
+	exo_attachment_leave(att);
 }
 
 static void exo_attachment_release(struct exo_binding *binding)
@@ -361,7 +381,9 @@ static struct exo_attachment *exo_attachment_alloc(struct exo_cap *cap, struct e
 	return att;
 }
 
-static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap)
+/* The lock of the space may be held for a wait: not taken here, where unbind waits. */
+static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap,
+			      const struct exo_controller *controller)
 {
 	struct exo_frames *frames = att->frames;
 	struct exo_nvme *nvme = att->space->nvme;
@@ -375,6 +397,9 @@ static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap)
 	guard(rwsem_read)(&nvme->busy);
 	if (!exo_nvme_usable(nvme))
 		return -ESTALE;
+	/* An offset that is no address, and the reverse, would be of no use. */
+	if (!exo_exclusive_admits(controller) || (nvme->exclusive && att->entered))
+		return -EBUSY;
 	ret = exo_dma_map(&nvme->dma, &att->map, frames->pages + cap->start, cap->len,
 			  frames->order, access);
 	if (ret)
@@ -395,6 +420,10 @@ static int exo_attachment_explain(struct exo_call *call, int err)
 		return exo_refuse(call, err, EXO_REASON_STALE, field, id, 0);
 	case -EOPNOTSUPP:
 		return exo_refuse(call, err, EXO_REASON_COHERENCE, field, 0, 0);
+	case -EBUSY:
+		return exo_refuse(call, err, EXO_REASON_EXCLUSIVE,
+				  EXO_FIELD(dma_attach, controller),
+				  call->arg.dma_attach.controller, 0);
 	case -EINTR:
 		return err;
 	default:
@@ -402,8 +431,32 @@ static int exo_attachment_explain(struct exo_call *call, int err)
 	}
 }
 
+/* Mapped and entered, in this order where an offset is to be the address. */
+static int exo_attachment_place(struct exo_attachment *att, struct exo_cap *cap,
+				const struct exo_controller *controller)
+{
+	bool mapped_first = READ_ONCE(att->space->nvme->exclusive);
+	int ret = 0;
+
+	if (!mapped_first)
+		ret = exo_space_enter(att->space, att);
+	if (ret)
+		return ret;
+	ret = exo_attachment_map(att, cap, controller);
+	if (ret) {
+		exo_attachment_leave(att);
+		return ret;
+	}
+	if (mapped_first)
+		ret = exo_space_enter(att->space, att);
+	if (ret)
+		exo_attachment_unmap(att);
+	return ret;
+}
+
 /* Step 1: mapped, and where its death will find it. */
-static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *att)
+static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *att,
+				  const struct exo_controller *controller)
 {
 	struct exo_cap *cap = att->binding.cap;
 	int ret;
@@ -418,17 +471,11 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 	/* As the capability lives, so do its frames. */
 	exo_object_use(cap->object);
 	att->using = true;
-	ret = exo_space_enter(att->space, att);
+	ret = exo_attachment_place(att, cap, controller);
 	if (ret)
 		return exo_attachment_explain(call, ret);
-	ret = exo_attachment_map(att, cap);
-	if (!ret) {
-		exo_binding_publish(&att->binding);
-		return 0;
-	}
-	scoped_guard(mutex, &att->space->lock)
-		mtree_erase(&att->space->pages, att->first);
-	return exo_attachment_explain(call, ret);
+	exo_binding_publish(&att->binding);
+	return 0;
 }
 
 /* Step 2: commands can name it, unless it died while the program was answered. */
@@ -455,9 +502,10 @@ static struct exo_cap *exo_attach_frames(struct exo_call *call)
 	return ERR_PTR(ret);
 }
 
-static int exo_attach(struct exo_call *call, struct exo_attachment *att)
+static int exo_attach(struct exo_call *call, struct exo_attachment *att,
+		      const struct exo_controller *controller)
 {
-	int ret = exo_attachment_publish(call, att);
+	int ret = exo_attachment_publish(call, att, controller);
 
 	if (ret)
 		return ret;
@@ -492,7 +540,7 @@ int exo_space_attach(struct exo_call *call)
 			exo_space_put(space);
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	}
-	ret = exo_attach(call, att);
+	ret = exo_attach(call, att, exo_controller_of(controller->object));
 	exo_binding_put(&att->binding);
 	return ret;
 }

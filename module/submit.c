@@ -184,6 +184,9 @@ static int exo_submit_locked(struct exo_queue *q, const struct exo_cap *cap, str
 	if (unlikely(q->dead || !READ_ONCE(cap->usable)))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_submit, queue),
 				  call->arg.queue_submit.queue, 0);
+	if (unlikely(!q->ring))
+		return exo_refuse(call, -EINVAL, EXO_REASON_MODE, EXO_FIELD(queue_submit, queue),
+				  q->mode, EXO_QUEUE_CHECKED);
 	done = exo_submit_some(q, &call->detail);
 	if (unlikely(q->poller.task))
 		exo_poller_after_call(q, &call->detail);
@@ -197,7 +200,8 @@ int exo_queue_arm(struct exo_queue *q, u32 *head, struct exo_detail *detail)
 
 	guard(mutex)(&q->lock);
 	*head = smp_load_acquire(&q->control->cq_head);
-	if (q->dead)
+	/* Nor does a direct one: its program has rung the doorbell, if it is to. */
+	if (q->dead || exo_queue_is_direct(q))
 		return 0;
 	exo_queue_scan(q);
 	ret = exo_queue_believe(q, *head, detail);

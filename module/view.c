@@ -34,6 +34,7 @@
  * @object: what is mapped; a reference; NULL: the view has ended
  * @file: its address_space holds the VMAs; the view is the file's
  * @insert: one insertion at a time, so that 4 KiB and 2 MiB entries do not meet
+ * @on_object: in object->views, under its lock
  * @outlives: stays when the capability ends because its object died
  */
 struct exo_view {
@@ -41,16 +42,26 @@ struct exo_view {
 	struct mutex insert;
 	struct exo_object *object;
 	struct file *file;
+	struct list_head on_object;
 	bool outlives;
 };
 
 /* ---- faults ---- */
 
-static bool exo_view_pfn(struct exo_view *view, pgoff_t page, unsigned long *pfn, u32 *order)
+static bool exo_view_pfn(struct exo_view *view, pgoff_t page, struct exo_pfn *at)
 {
 	lockdep_assert_held(&view->lock);
-	*order = EXO_ORDER_4K;
-	return view->object && view->object->ops->map_pfn(view->object, page, pfn, order);
+	*at = (struct exo_pfn){ .order = EXO_ORDER_4K };
+	return view->object && view->object->ops->map_pfn(view->object, page, at);
+}
+
+static vm_fault_t exo_view_insert(struct vm_area_struct *vma, unsigned long addr,
+				  const struct exo_pfn *at)
+{
+	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
+
+	return vmf_insert_pfn_prot(vma, addr, at->pfn,
+				   at->registers ? pgprot_noncached(prot) : prot);
 }
 
 /* The faulting entry, then its neighbours within a naturally aligned group. */
@@ -58,27 +69,25 @@ static vm_fault_t exo_view_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct exo_view *view = vma->vm_private_data;
-	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
 	unsigned long addr = vmf->address & PAGE_MASK;
 	unsigned long end = ALIGN(addr + 1, EXO_FAULT_AROUND * PAGE_SIZE);
 	pgoff_t page = vmf->pgoff;
-	unsigned long pfn;
+	struct exo_pfn at;
 	vm_fault_t ret;
-	u32 order;
 
 	guard(rwsem_read)(&view->lock);
-	if (!exo_view_pfn(view, page, &pfn, &order))
+	if (!exo_view_pfn(view, page, &at))
 		return VM_FAULT_SIGBUS;
 	guard(mutex)(&view->insert);
 	/* Another thread's 2 MiB entry came first. */
 	if (pmd_trans_huge(pmdp_get(vmf->pmd)))
 		return VM_FAULT_NOPAGE;
-	ret = vmf_insert_pfn_prot(vma, addr, pfn, prot);
+	ret = exo_view_insert(vma, addr, &at);
 	end = min(end, vma->vm_end);
 	while (ret == VM_FAULT_NOPAGE && (addr += PAGE_SIZE) < end) {
-		if (!exo_view_pfn(view, ++page, &pfn, &order))
+		if (!exo_view_pfn(view, ++page, &at))
 			break;
-		if (vmf_insert_pfn_prot(vma, addr, pfn, prot) != VM_FAULT_NOPAGE)
+		if (exo_view_insert(vma, addr, &at) != VM_FAULT_NOPAGE)
 			break;
 	}
 	return ret;
@@ -91,21 +100,20 @@ static vm_fault_t exo_view_huge_fault(struct vm_fault *vmf, unsigned int fault_o
 	struct exo_view *view = vma->vm_private_data;
 	unsigned long addr = vmf->address & PMD_MASK;
 	pgoff_t page = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
-	unsigned long pfn;
-	u32 order;
+	struct exo_pfn at;
 
 	if (fault_order != PMD_ORDER || addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
 		return VM_FAULT_FALLBACK;
 	guard(rwsem_read)(&view->lock);
-	if (!exo_view_pfn(view, page, &pfn, &order))
+	if (!exo_view_pfn(view, page, &at))
 		return view->object ? VM_FAULT_FALLBACK : VM_FAULT_SIGBUS;
-	if (order != EXO_ORDER_2M)
+	if (at.order != EXO_ORDER_2M)
 		return VM_FAULT_FALLBACK;
 	guard(mutex)(&view->insert);
 	/* Another thread's 4 KiB entries came first. */
 	if (!pmd_none(pmdp_get(vmf->pmd)) && !pmd_trans_huge(pmdp_get(vmf->pmd)))
 		return VM_FAULT_FALLBACK;
-	return exo_insert_pfn_pmd(vmf, pfn, vmf->flags & FAULT_FLAG_WRITE);
+	return exo_insert_pfn_pmd(vmf, at.pfn, vmf->flags & FAULT_FLAG_WRITE);
 }
 #endif
 
@@ -148,17 +156,18 @@ static int exo_view_access(struct vm_area_struct *vma, unsigned long addr, void 
 {
 	struct exo_view *view = vma->vm_private_data;
 	pgoff_t page = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
-	unsigned long pfn, offset = offset_in_page(addr);
-	u32 order;
+	unsigned long offset = offset_in_page(addr);
+	struct exo_pfn at;
 	void *va;
 
 	if (write && !(vma->vm_flags & VM_WRITE))
 		return -EACCES;
 	len = min_t(unsigned long, len, PAGE_SIZE - offset);
 	guard(rwsem_read)(&view->lock);
-	if (!exo_view_pfn(view, page, &pfn, &order))
+	/* Registers are written by whoever means it, not by a debugger. */
+	if (!exo_view_pfn(view, page, &at) || at.registers)
 		return -EFAULT;
-	va = kmap_local_pfn(pfn);
+	va = kmap_local_pfn(at.pfn);
 	if (write)
 		memcpy(va + offset, buf, len);
 	else
@@ -182,9 +191,17 @@ static const struct vm_operations_struct exo_view_vm_ops = {
 
 /* ---- life ---- */
 
-/* What it shows can be reached through it no more. */
-static void exo_view_let_go(struct exo_object *object)
+static void exo_view_enlist(struct exo_view *view, struct exo_object *object)
 {
+	guard(mutex)(&object->views_lock);
+	list_add(&view->on_object, &object->views);
+}
+
+/* What it shows can be reached through it no more. */
+static void exo_view_let_go(struct exo_view *view, struct exo_object *object)
+{
+	scoped_guard(mutex, &object->views_lock)
+		list_del(&view->on_object);
 	exo_object_unuse(object);
 	exo_object_put(object);
 }
@@ -194,7 +211,7 @@ static int exo_view_release(struct inode *inode, struct file *file)
 	struct exo_view *view = file->private_data;
 
 	if (view->object)
-		exo_view_let_go(view->object);
+		exo_view_let_go(view, view->object);
 	mutex_destroy(&view->insert);
 	kfree(view);
 	return 0;
@@ -225,6 +242,7 @@ static struct exo_view *exo_view_create(struct exo_object *object)
 	view->object = object;
 	view->outlives = object->ops->map_outlives;
 	view->file = file;
+	exo_view_enlist(view, object);
 	return view;
 }
 
@@ -237,9 +255,24 @@ static void exo_view_end(struct exo_view *view)
 		scoped_guard(rwsem_write, &view->lock)
 			swap(object, view->object);
 		unmap_mapping_range(view->file->f_mapping, 0, 0, 1);
-		exo_view_let_go(object);
+		exo_view_let_go(view, object);
 	}
 	fput(view->file);
+}
+
+/* A view on the list stays: its release waits for the list's lock. */
+void exo_view_withdraw(struct exo_object *obj, pgoff_t first, pgoff_t pages)
+{
+	struct exo_view *view;
+
+	guard(mutex)(&obj->views_lock);
+	list_for_each_entry(view, &obj->views, on_object) {
+		/* Faults that saw what was there have inserted it when this is passed. */
+		down_write(&view->lock);
+		up_write(&view->lock);
+		unmap_mapping_range(view->file->f_mapping, (loff_t)first << PAGE_SHIFT,
+				    (loff_t)pages << PAGE_SHIFT, 1);
+	}
 }
 
 void exo_view_slot_init(struct exo_view_slot *slot)

@@ -41,6 +41,12 @@ void exo_view_slot_init(struct exo_view_slot *slot);
 /* No more mappings; those that were made are withdrawn, but for @map_outlives. */
 void exo_view_slot_end(struct exo_view_slot *slot);
 
+/*
+ * What @pages from @first on of @obj map has changed: entries that say what it was go from
+ * all its views. The next touch asks @map_pfn again.
+ */
+void exo_view_withdraw(struct exo_object *obj, pgoff_t first, pgoff_t pages);
+
 int exo_view_mmap(struct file *file, struct vm_area_struct *vma);
 
 #endif

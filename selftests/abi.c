@@ -488,7 +488,8 @@ TEST(info_tells_version_and_features)
 	EXPECT_EQ(EXO_VERSION_MAJOR, i.out_version_major);
 	EXPECT_EQ(EXO_VERSION_MINOR, i.out_version_minor);
 	EXPECT_EQ(EXO_FEATURE_QUEUE_CHECKED, i.out_features & EXO_FEATURE_QUEUE_CHECKED);
-	EXPECT_EQ(0, i.out_features & ~(EXO_FEATURE_FRAMES_2M | EXO_FEATURE_QUEUE_CHECKED));
+	EXPECT_EQ(0, i.out_features & ~(EXO_FEATURE_FRAMES_2M | EXO_FEATURE_QUEUE_CHECKED |
+					EXO_FEATURE_QUEUE_DIRECT));
 	EXPECT_LT(0, i.out_frames_limit);
 	EXPECT_LE(i.out_frames_used, i.out_frames_limit);
 	EXPECT_LT(0, i.out_io_timeout_ms);

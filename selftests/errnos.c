@@ -28,7 +28,15 @@ static const struct {
 	const char *command;
 	const char *reason;
 	const char *err;
-	enum { ALWAYS, WITHOUT_INJECTION, WITHOUT_FULL_TABLE, WITHOUT_TRACE, WITH_FULL_REACH } when;
+	enum {
+		ALWAYS,
+		WITHOUT_INJECTION,
+		WITHOUT_FULL_TABLE,
+		WITHOUT_TRACE,
+		WITH_FULL_REACH,
+		WITH_IOMMU,
+		WITHOUT_IOMMU,
+	} when;
 	const char *why;
 } exempt[] = {
 	{ NULL, NULL, "EINTR", WITHOUT_TRACE, "needs a kernel that traces system calls" },
@@ -38,13 +46,22 @@ static const struct {
 	  "provoked by coherence in a boot of its own" },
 	{ NULL, "EXO_REASON_COHERENCE", "EOPNOTSUPP", WITH_FULL_REACH,
 	  "provoked by coherence in a boot of its own" },
+	{ NULL, "EXO_REASON_UNTRANSLATED", "EOPNOTSUPP", WITH_IOMMU,
+	  "provoked by direct in the boot without an IOMMU" },
+	{ NULL, "EXO_REASON_MODE", "EINVAL", WITHOUT_IOMMU, "there are no direct queues" },
+	{ NULL, "EXO_REASON_INTERRUPTS", "EOPNOTSUPP", ALWAYS,
+	  "the machine's IOMMU remaps interrupts" },
+	{ NULL, "EXO_REASON_SHARED_NAMESPACE", "EOPNOTSUPP", ALWAYS,
+	  "provoked by shared in a boot of its own" },
+	{ NULL, "EXO_REASON_DOORBELLS", "EOPNOTSUPP", ALWAYS,
+	  "QEMU's controllers have their MSI-X structures on pages of their own" },
 };
 
 static const char *const programs[] = {
-	"abi",	  "session", "cap",	 "pool",	"frames", "map",    "controller",
-	"extent", "dma",     "queue",	 "wait",	"thread", "events", "revoke",
-	"token",  "check",   "fault",	 "death",	"leave",  "storm",  "removal",
-	"signal", "ranges",  "identify", "asynchronous"
+	"abi",	  "session", "cap",	 "pool",	 "frames", "map",    "controller",
+	"extent", "dma",     "queue",	 "wait",	 "thread", "events", "revoke",
+	"token",  "check",   "fault",	 "death",	 "leave",  "storm",  "removal",
+	"signal", "ranges",  "identify", "asynchronous", "direct"
 };
 
 #define RECORDS_MAX 20000
@@ -59,6 +76,7 @@ static struct record *records;
 static unsigned int records_n;
 static bool table_filled;
 static bool traced;
+static bool translated;
 
 static bool record_seen(const char *command, const char *err, unsigned int reason)
 {
@@ -91,6 +109,7 @@ static void record_line(FIXTURE_DATA(promises) * self, const char *line)
 			self->ran[i] |= !strcmp(program, programs[i]);
 	table_filled |= !strncmp(line, "table filled", 12);
 	traced |= !strcmp(line, "system calls traced\n");
+	translated |= !strcmp(line, "behind an IOMMU\n");
 	if (sscanf(line, "refusal %31s %15s %u", r->command, r->err, &r->reason) == 3 &&
 	    !record_seen(r->command, r->err, r->reason ? r->reason : ~0u))
 		records_n++;
@@ -153,6 +172,10 @@ static const char *excuse(const struct promise *p)
 		if (exempt[i].when == WITHOUT_TRACE && traced)
 			continue;
 		if (exempt[i].when == WITH_FULL_REACH && !full_reach())
+			continue;
+		if (exempt[i].when == WITH_IOMMU && !translated)
+			continue;
+		if (exempt[i].when == WITHOUT_IOMMU && translated)
 			continue;
 		return exempt[i].why;
 	}

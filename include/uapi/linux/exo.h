@@ -52,7 +52,8 @@
  *  EEXIST      already attached; command id already in flight; the session has an
  *              event ring
  *  EBUSY       what was derived from the capability, or from one above it, is being
- *              taken back: nothing new can be derived meanwhile
+ *              taken back: nothing new can be derived meanwhile; the function is in
+ *              another's hands alone, or it is to be exclusive and is in use
  *  EMSGSIZE    a transfer, Write Zeroes or Copy is larger than the controller's limit,
  *              a Dataset Management larger than EXO_TRIM_BYTES
  *  EAGAIN      the queue has no room; consume completions and submit again
@@ -157,7 +158,9 @@ enum exo_type {
 #define EXO_RIGHT_EXTENT (1u << 6) /* controller: make extents, query namespaces */
 #define EXO_RIGHT_SUBMIT (1u << 7) /* queue: map the rings, attach extents, submit */
 #define EXO_RIGHT_THREAD (1u << 8) /* controller: queues with a polling thread of the kernel's */
-#define EXO_RIGHTS_ALL 0x1ffu
+/* DIRECT: controller: have the function exclusively, and direct queues then */
+#define EXO_RIGHT_DIRECT (1u << 9)
+#define EXO_RIGHTS_ALL 0x3ffu
 
 /**
  * enum exo_reason - why a call or an NVMe command was refused
@@ -223,6 +226,15 @@ enum exo_reason {
 	/* data and log pages of the device */
 	EXO_REASON_PAGE = 49, /* EOPNOTSUPP: offset; value: of none of those that programs may
 				 read, or the device has no such */
+	/* exclusive controllers and direct queues; offset */
+	EXO_REASON_EXCLUSIVE =
+		50,	      /* EBUSY: the function is another's alone, or not yet anybody's */
+	EXO_REASON_MODE = 51, /* EINVAL: value: the queue's mode; limit: the mode it takes */
+	EXO_REASON_UNTRANSLATED = 52, /* EOPNOTSUPP: no IOMMU bounds what the device reaches */
+	EXO_REASON_INTERRUPTS = 53,   /* EOPNOTSUPP: the device can signal interrupts of others */
+	EXO_REASON_DOORBELLS = 54,    /* EOPNOTSUPP: there is more than doorbells on their pages */
+	EXO_REASON_SHARED_NAMESPACE =
+		55, /* EOPNOTSUPP: value: nsid, which another controller reaches too */
 };
 
 /**
@@ -246,11 +258,12 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_PAGE
+#define EXO_REASON_MAX EXO_REASON_SHARED_NAMESPACE
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
 #define EXO_FEATURE_QUEUE_CHECKED (1ull << 1)
+#define EXO_FEATURE_QUEUE_DIRECT (1ull << 2) /* where the function allows it */
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers
@@ -806,20 +819,29 @@ struct exo_frame_name {
 	__u32 order;
 };
 
+/* flags of struct exo_controller_create */
+#define EXO_CONTROLLER_EXCLUSIVE (1u << 0) /* the whole function is in its holder's hands */
+
 /**
  * struct exo_controller_create - ioctl(EXO_CONTROLLER_CREATE): a controller
  * with part of the queue budget
  * @size: sizeof(struct exo_controller_create)
- * @flags: must be 0
+ * @flags: 0 or EXO_CONTROLLER_EXCLUSIVE
  * @detail: 0 or address of a struct exo_detail
- * @controller: controller capability with EXO_RIGHT_QUEUE
+ * @controller: controller capability with EXO_RIGHT_QUEUE, for
+ *	EXO_CONTROLLER_EXCLUSIVE EXO_RIGHT_DIRECT too
  * @rights: of the new capability, a subset of @controller's, not empty
  * @queues: queue pairs, 1 or more; they leave the budget of @controller until
  *	the new controller object is dead, those in use until they are dead too
  * @out_cap: the new controller, a child of @controller
  *
- * Errors: ENOENT, ESTALE, EBUSY, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC,
- * ENOMEM.
+ * An exclusive controller is made only while nobody has a queue, attached frames or an
+ * extent on the function. From then on these are made, there, through it and the
+ * controllers made through it alone; who holds those is one trust domain. That ends when
+ * the last of these controllers and of their queues is dead; the device is reset then.
+ *
+ * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, or is to be
+ * exclusive and is in use, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_controller_create {
 	__u32 size;
@@ -1043,9 +1065,12 @@ struct exo_log {
  * @out_offset: bytes: where the range of @frames begins in the buffer space of
  *	this session on this NVMe function. PRP1 of a command is such an offset
  *
- * The buffer space serves all queues that this session creates on the function.
+ * The buffer space serves all queues that this session creates on the function. On an
+ * exclusive function an offset is also the address that the device uses, so that the
+ * PRPs of a direct queue's commands are offsets too. When frames go from there the device
+ * can reach them no more; a command in flight that needs them fails.
  *
- * Errors: ENOENT, ESTALE, ENODEV, EACCES, EINVAL, EEXIST already attached by
+ * Errors: ENOENT, ESTALE, EBUSY the function is another's alone, ENODEV, EACCES, EINVAL, EEXIST already attached by
  * this capability, ENOSPC, ENOMEM, EOPNOTSUPP without an IOMMU, memory that
  * the device cannot reach coherently, EINTR.
  */
@@ -1082,6 +1107,7 @@ struct exo_dma_detach {
 
 /* mode of a queue */
 #define EXO_QUEUE_CHECKED 0 /* the kernel checks every command */
+#define EXO_QUEUE_DIRECT 1  /* the program rings the device; the IOMMU bounds what it reaches */
 
 /* flags of struct exo_queue_create */
 #define EXO_QUEUE_POLLED (1u << 0) /* leave the function's interrupt vectors to others */
@@ -1109,8 +1135,8 @@ struct exo_dma_detach {
  * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability with EXO_RIGHT_QUEUE, for EXO_QUEUE_THREAD
- *	EXO_RIGHT_THREAD too
- * @mode: EXO_QUEUE_CHECKED
+ *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT EXO_RIGHT_DIRECT
+ * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
  * @depth: commands submitted and not yet consumed, 1 to out_depth_max of the
  *	controller; command ids are 0 to @depth - 1
  * @out_cap: the queue, with EXO_RIGHT_SUBMIT and EXO_RIGHT_READ; a child of @controller
@@ -1133,7 +1159,34 @@ struct exo_dma_detach {
  * @thread_idle_us: it sleeps when there was nothing to do for so long; at most
  *	EXO_THREAD_IDLE_MAX_US
  *
+ * @out_lists: EXO_QUEUE_DIRECT, like all that follows, which is left alone else: byte offset,
+ *	in the first region, of memory for PRP lists: 1 << @out_list_shift bytes for each of
+ *	@depth commands
+ * @out_list_shift: see there
+ * @out_sq_doorbell: byte offset, in the first region, of the submission queue's tail
+ *	doorbell: 32 bits, to be written
+ * @out_cq_doorbell: of the completion queue's head doorbell
+ * @out_lists_offset: where that memory is for the device, as PRP2 of a command
+ *
  * Mapping the first region needs EXO_RIGHT_SUBMIT, the second that or EXO_RIGHT_READ.
+ *
+ * Of a direct queue the program has the device's own submission queue behind the control
+ * page, and both doorbells. Nobody looks at its commands: they reach every block of every
+ * namespace that the controller has, and all memory that was attached to it, by whom ever.
+ * So it is made only
+ *
+ *  - through an exclusive controller (EBUSY, EXO_REASON_EXCLUSIVE);
+ *  - behind an IOMMU (EOPNOTSUPP, EXO_REASON_UNTRANSLATED) that isolates
+ *    interrupts (EXO_REASON_INTERRUPTS);
+ *  - where the pages of the doorbells hold nothing else (EXO_REASON_DOORBELLS);
+ *  - where no other controller reaches a namespace of this one
+ *    (EXO_REASON_SHARED_NAMESPACE).
+ *
+ * The program follows the NVMe base specification: sections 3.3.3 for the rings, 4.1.1 for
+ * the PRPs. It alone rings doorbells; of the control page only cq_head is used, by EXO_WAIT.
+ * The submission queue, the lists and the completion queue are the device's; no extent is
+ * attached. When the queue dies the doorbells read as all ones, and writing there does
+ * nothing.
  *
  * A queue with a thread needs no call for what a program does most: the thread takes
  * commands from the ring as EXO_QUEUE_SUBMIT does, with the same check. Its time is
@@ -1145,8 +1198,9 @@ struct exo_dma_detach {
  * an EXO_QUEUE_SUBMIT, which says why if it is refused again, and else sends the thread
  * on. Whoever waits for the queue is woken by a refusal.
  *
- * Errors: ENOENT, ESTALE, EBUSY, ENODEV, EACCES, EINVAL, EDQUOT, EIO and ETIMEDOUT
- * from the device, EOPNOTSUPP as for EXO_DMA_ATTACH, ELOOP, ENOSPC, ENOMEM, EINTR.
+ * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, ENODEV, EACCES,
+ * EINVAL, EDQUOT, EIO and ETIMEDOUT from the device, EOPNOTSUPP as for EXO_DMA_ATTACH, and
+ * as above, ELOOP, ENOSPC, ENOMEM, EINTR.
  */
 struct exo_queue_create {
 	__u32 size;
@@ -1165,6 +1219,11 @@ struct exo_queue_create {
 	__u32 thread_cpu;
 	__u32 thread_percent;
 	__u32 thread_idle_us;
+	__u32 out_lists;
+	__u32 out_list_shift;
+	__u32 out_sq_doorbell;
+	__u32 out_cq_doorbell;
+	__aligned_u64 out_lists_offset;
 };
 
 /**
@@ -1201,7 +1260,7 @@ struct exo_queue_status {
  * @flags: must be 0
  * @detail: 0 or address of a struct exo_detail
  * @queue: queue capability
- * @out_mode: EXO_QUEUE_CHECKED
+ * @out_mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT, of which nobody counts commands
  * @out_state: EXO_QUEUE_LIVE or EXO_QUEUE_DEAD
  * @out_qid: NVMe queue identifier
  * @out_depth: as created
@@ -1249,7 +1308,7 @@ struct exo_queue_query {
  *
  * A command must lie whole within one attached extent that carries the right.
  *
- * Errors: ENOENT, ESTALE, EACCES, EINVAL, EEXIST, ENOSPC more than
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL also: a direct queue, EEXIST, ENOSPC more than
  * EXO_QUEUE_EXTENTS_MAX, ENOMEM.
  */
 struct exo_queue_attach {
@@ -1330,7 +1389,7 @@ struct exo_queue_detach {
  * If the answer cannot be written (EFAULT) the commands were taken all the same:
  * status.sq_head says how many.
  *
- * Errors: ENOENT, ESTALE, EACCES, EINVAL, and those of the EXO_REASON_
+ * Errors: ENOENT, ESTALE, EACCES, EINVAL also: a direct queue, and those of the EXO_REASON_
  * codes for submission: EAGAIN, EOPNOTSUPP, ERANGE, EOVERFLOW, EEXIST,
  * EMSGSIZE, EFAULT.
  */
