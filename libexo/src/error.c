@@ -36,8 +36,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 
 static void add_rights(struct text *t, uint64_t rights)
 {
-	static const char *const names[] = { "READ",  "WRITE",	"TRIM",	  "NAMES", "ALLOC",
-					     "QUEUE", "EXTENT", "SUBMIT", "THREAD" };
+	static const char *const names[] = { "READ",  "WRITE",	"TRIM",	  "NAMES",  "ALLOC",
+					     "QUEUE", "EXTENT", "SUBMIT", "THREAD", "DIRECT" };
 	const char *comma = "";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -189,6 +189,18 @@ static const struct {
 			   "length"),
 	REASON(PAGE, "page {xvalue} (argument byte {field}) is none of those that programs may "
 		     "read, or the device does not have it"),
+	REASON(EXCLUSIVE,
+	       "the function is not this holder's alone: others have queues, frames or "
+	       "extents there, or it is somebody else's alone (exoctl list shows whose)"),
+	REASON(MODE, "the queue is direct: its commands go to the device without a call"),
+	REASON(UNTRANSLATED, "no IOMMU stands before the device, so nothing would bound what a "
+			     "direct queue reaches: boot with one, or use a checked queue"),
+	REASON(INTERRUPTS, "the IOMMU does not remap interrupts, so a direct queue could raise "
+			   "those of others: enable interrupt remapping, or use a checked queue"),
+	REASON(DOORBELLS, "the device has more than doorbells on the pages of its doorbells: use "
+			  "a checked queue"),
+	REASON(SHARED_NAMESPACE, "another controller reaches namespace {value} too: detach it from "
+				 "one of them, or use a checked queue"),
 #undef REASON
 };
 

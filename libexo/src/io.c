@@ -140,6 +140,9 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 	};
 	int r = check_idle(q, name);
 
+	if (!r)
+		r = exo_direct_within(q, name, opcode == EXO_NVME_WRITE ? EXO_WRITE : EXO_READ,
+				      block, nblocks);
 	return r ? r : run(q, name, &request);
 }
 
@@ -165,6 +168,8 @@ int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_WRITE_ZEROES, "Write Zeroes");
+	if (!r)
+		r = exo_direct_within(q, "write of zeroes", EXO_WRITE, block, nblocks);
 	return r ? r : run(q, "write of zeroes", &request);
 }
 
@@ -187,6 +192,8 @@ int exo_flush(struct exo_queue *q)
 {
 	int r = check_idle(q, "flush");
 
+	if (!r)
+		r = exo_direct_within(q, "flush", EXO_WRITE, 0, 0);
 	if (r)
 		return r;
 	exo_prep_flush(q, 0);
@@ -219,6 +226,8 @@ int exo_trim(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_TRIM, "Dataset Management");
+	if (!r)
+		r = exo_direct_within(q, "trim", EXO_TRIM, block, nblocks);
 	if (!r)
 		r = exo_buf_alloc(q, sizeof(struct exo_nvme_dsm_range), &list);
 	if (r)
@@ -280,6 +289,10 @@ int exo_copy(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks)
 		r = check_apart(q, from, to, nblocks);
 	if (!r && !exo_copy_limits(exo_queue_handle(q)).ranges)
 		r = check_has(q, 0, "Copy");
+	if (!r)
+		r = exo_direct_within(q, "copy", EXO_READ, from, nblocks);
+	if (!r)
+		r = exo_direct_within(q, "copy", EXO_WRITE, to, nblocks);
 	if (!r)
 		r = exo_buf_alloc(q, EXO_COPY_RANGES * sizeof(struct exo_nvme_copy_range), &list);
 	if (r)

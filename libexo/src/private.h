@@ -164,6 +164,7 @@ struct exo_queue_private;
  * struct exo - a handle
  * @fd: the session, ours to close
  * @extent: capability numbers in it
+ * @direct: of direct queues too
  * @own_session: no other handle, and nobody else, uses the session
  * @own_extent: @extent was derived by this handle, to be dropped with it
  * @start: first LBA of the extent
@@ -188,6 +189,7 @@ struct exo {
 	uint32_t extent;
 	uint32_t controller;
 	uint32_t pool;
+	bool direct;
 	bool own_session;
 	bool own_extent;
 	uint32_t rights;
@@ -268,6 +270,17 @@ static inline struct exo_queue_private *exo_queue_private(const struct exo_queue
 void exo_cids_init(struct exo_queue *q);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* direct.c */
+
+int exo_direct_init(struct exo_queue *q, char *rw, const struct exo_queue_create *arg);
+/* As exo_submit(): something is prepared. */
+int exo_direct_submit(struct exo_queue *q);
+/* The blocks of a direct queue's command lie within the handle's extent; 0 for others. */
+int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uint64_t block,
+		      uint64_t nblocks);
+/* Tell the device what was reaped. */
+void exo_direct_ring_cq(struct exo_queue *q);
 
 /* uses.c */
 

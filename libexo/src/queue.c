@@ -40,6 +40,11 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 				"the queue options have size %u: set it to sizeof(struct "
 				"exo_queue_options)",
 				from->size);
+	if (to->mode > EXO_QUEUE_DIRECT)
+		return exo_fail(x, -EOPNOTSUPP, NULL, "queue mode %u is unknown", to->mode);
+	if (to->mode == EXO_QUEUE_DIRECT && to->flags & EXO_QUEUE_THREAD)
+		return exo_fail(x, -EINVAL, NULL,
+				"a direct queue has no thread: its commands go to the device");
 	if (to->flags & ~(EXO_QUEUE_POLLED | EXO_QUEUE_THREAD))
 		return exo_fail(x, -EOPNOTSUPP, NULL, "queue flags %#x are unknown", to->flags);
 	if (!(to->flags & EXO_QUEUE_THREAD) &&
@@ -81,8 +86,9 @@ static int create(struct exo *x, const struct exo_queue_options *options,
 	}
 	r = exo_sys_queue_create(x->fd, arg);
 	if (r)
-		return exo_fail(x, r, &detail, "cannot create a queue of depth %u on %s",
-				options->depth, x->address);
+		return exo_fail(x, r, &detail, "cannot create a %squeue of depth %u on %s",
+				options->mode == EXO_QUEUE_DIRECT ? "direct " : "", options->depth,
+				x->address);
 	return 0;
 }
 
@@ -136,7 +142,7 @@ static void unmap_rings(struct exo_queue_private *p)
 }
 
 /* What the inline functions need, from what the kernel answered. */
-static void set_up(struct exo *x, struct exo_queue_private *p, const struct exo_queue_create *arg)
+static int set_up(struct exo *x, struct exo_queue_private *p, const struct exo_queue_create *arg)
 {
 	struct exo_queue *q = &p->q;
 
@@ -156,6 +162,7 @@ static void set_up(struct exo *x, struct exo_queue_private *p, const struct exo_
 	p->cap = arg->out_cap;
 	p->qid = arg->out_qid;
 	p->completion = arg->out_completion;
+	return arg->mode == EXO_QUEUE_DIRECT ? exo_direct_init(q, p->rw, arg) : 0;
 }
 
 static int attach_extent(struct exo *x, uint32_t queue)
@@ -218,9 +225,10 @@ int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct
 	r = map_rings(x, p, &arg);
 	if (r)
 		goto out_free;
-	set_up(x, p, &arg);
+	r = set_up(x, p, &arg);
 	p->spin_ns = options.spin_ns;
-	r = attach_extent(x, arg.out_cap);
+	if (!r && !p->q.direct)
+		r = attach_extent(x, arg.out_cap);
 	if (!r)
 		r = enlist(x, p);
 	if (r)
@@ -229,6 +237,7 @@ int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct
 	return 0;
 
 out_unmap:
+	free(p->q.direct);
 	unmap_rings(p);
 out_free:
 	free(p);
@@ -237,12 +246,23 @@ out_drop:
 	return r;
 }
 
+/* The kernel waits for the commands of the others. */
+static void drain(struct exo_queue *q)
+{
+	struct exo_completion done;
+
+	while (exo_queue_in_flight(q) && exo_wait(q, &done, 1, -1) > 0)
+		;
+}
+
 void exo_queue_destroy(struct exo_queue *q)
 {
 	struct exo_queue_private *p = q ? exo_queue_private(q) : NULL, **at;
 
 	if (!p)
 		return;
+	if (q->direct)
+		drain(q);
 	pthread_mutex_lock(&p->x->lock);
 	for (at = &p->x->queues; *at; at = &(*at)->next) {
 		if (*at != p)
@@ -254,13 +274,13 @@ void exo_queue_destroy(struct exo_queue *q)
 	if (p->cap)
 		drop_queue(p->x, p->cap);
 	unmap_rings(p);
+	free(q->direct);
 	free(p);
 }
 
 const char *exo_queue_mode(const struct exo_queue *q)
 {
-	(void)q; /* the one mode there is so far */
-	return "checked";
+	return q->direct ? "direct" : "checked";
 }
 
 const char *exo_queue_completion(const struct exo_queue *q)
@@ -326,7 +346,8 @@ static int __attribute__((noinline, cold)) refused(struct exo_queue *q, int resu
 
 	if (result == -ESTALE || result == -ENODEV)
 		return exo_queue_fail(q, result, &q->detail, "the queue is dead");
-	if (command && q->detail.reason >= EXO_REASON_OPCODE)
+	if (command && q->detail.reason >= EXO_REASON_OPCODE &&
+	    q->detail.reason <= EXO_REASON_RANGE_BITS)
 		exo_describe_command(what, sizeof(what), command, q->first);
 	gone = what_went(q, command, &fate);
 	if (gone)
@@ -401,6 +422,8 @@ int exo_submit(struct exo_queue *q)
 
 	if (!prepared && !q->threaded)
 		return 0;
+	if (q->direct)
+		return exo_direct_submit(q);
 	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
 	if (q->threaded)
 		return submit_to_thread(q, prepared);

@@ -100,6 +100,9 @@ int exo_redeem(struct exo *x, const struct exo_spec *spec)
 		return exo_fail(x, r, NULL, "the extent of the token is gone: %s",
 				exo_errno_meaning(r));
 	r = check_use(x, x->controller, EXO_RIGHT_QUEUE, extent.out_address, "controller", "QUEUE");
+	if (!r && x->direct)
+		r = check_use(x, x->controller, EXO_RIGHT_DIRECT, extent.out_address, "controller",
+			      "DIRECT");
 	if (!r)
 		r = check_use(x, x->pool, EXO_RIGHT_ALLOC, 0, "pool", "ALLOC");
 	return r;

@@ -165,6 +165,28 @@ static int make_extent(struct exo *x, struct exo_spec *spec, unsigned int rights
 	return 0;
 }
 
+/* The function for this handle alone, as long as it lasts. */
+static int take_alone(struct exo *x)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_controller_query about = { .controller = x->controller };
+	struct exo_controller_create arg = {
+		.flags = EXO_CONTROLLER_EXCLUSIVE,
+		.detail = exo_sys_address(&detail),
+		.controller = x->controller,
+		.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT,
+	};
+	int r = exo_sys_controller_query(x->fd, &about);
+
+	arg.queues = about.out_queues - about.out_queues_used;
+	if (!r)
+		r = exo_sys_controller_create(x->fd, &arg);
+	if (r)
+		return exo_fail(x, r, &detail, "cannot have the controller %s alone", x->address);
+	x->controller = arg.out_cap;
+	return 0;
+}
+
 static int open_nvme(struct exo *x, struct exo_spec *spec, unsigned int rights)
 {
 	int r = open_session(x);
@@ -172,6 +194,8 @@ static int open_nvme(struct exo *x, struct exo_spec *spec, unsigned int rights)
 	write_address(x, spec->address);
 	if (!r)
 		r = claim(x, EXO_TYPE_CONTROLLER, spec->address, &x->controller);
+	if (!r && x->direct)
+		r = take_alone(x);
 	if (!r)
 		r = claim(x, EXO_TYPE_POOL, 0, &x->pool);
 	if (!r)
@@ -278,6 +302,11 @@ static int check_rights(struct exo *x, const char *kind, const char *name, uint3
 	return exo_fail(x, -EACCES, &detail, "cannot open %s%s", kind, name);
 }
 
+static uint32_t controller_rights(const struct exo *x)
+{
+	return EXO_RIGHT_QUEUE | (x->direct ? EXO_RIGHT_DIRECT : 0);
+}
+
 static int open_named(struct exo *x, struct exo_spec *spec, unsigned int rights)
 {
 	struct exo_cap_query extent;
@@ -295,12 +324,12 @@ static int open_named(struct exo *x, struct exo_spec *spec, unsigned int rights)
 			"session",
 			x->extent, spec->name);
 	write_address(x, extent.out_address);
-	x->controller = find_cap(x, EXO_TYPE_CONTROLLER, EXO_RIGHT_QUEUE, &extent.out_address);
+	x->controller = find_cap(x, EXO_TYPE_CONTROLLER, controller_rights(x), &extent.out_address);
 	if (!x->controller)
 		return exo_fail(x, -ENOENT, NULL,
-				"the session holds no controller %s with the right QUEUE, on which "
-				"the extent lies",
-				x->address);
+				"the session holds no controller %s with the right QUEUE%s, on "
+				"which the extent lies",
+				x->address, x->direct ? " and DIRECT" : "");
 	x->pool = find_cap(x, EXO_TYPE_POOL, EXO_RIGHT_ALLOC, NULL);
 	if (!x->pool)
 		return exo_fail(x, -ENOENT, NULL,
@@ -392,6 +421,8 @@ static int open_by_name(struct exo *x, const char *name, unsigned int rights)
 	const char *problem;
 	int r;
 
+	x->direct = rights & EXO_DIRECT;
+	rights &= ~(unsigned int)EXO_DIRECT;
 	if (!rights || rights & ~(unsigned int)RIGHTS)
 		return exo_fail(x, -EINVAL, NULL,
 				"the rights must be one or more of EXO_READ, EXO_WRITE, EXO_TRIM");

@@ -69,8 +69,11 @@ static int sleep_for(struct exo_queue *q, uint64_t deadline)
 		.count = 1,
 		.deadline = deadline,
 	};
-	int r = exo_sys_wait(p->x->fd, &arg);
+	int r;
 
+	if (q->direct)
+		exo_direct_ring_cq(q);
+	r = exo_sys_wait(p->x->fd, &arg);
 	/* A signal handler ran. The commands are still in flight. */
 	if (!r || r == -EINTR)
 		return 0;
@@ -199,8 +202,11 @@ static int sleep_any(struct several *s, uint64_t deadline)
 	};
 	int r;
 
-	for (unsigned int i = 0; i < s->count; i++)
+	for (unsigned int i = 0; i < s->count; i++) {
 		caps[i] = exo_queue_private(s->queues[i])->cap;
+		if (s->queues[i]->direct)
+			exo_direct_ring_cq(s->queues[i]);
+	}
 	r = exo_sys_wait(s->x->fd, &arg);
 	if (r == -EINTR)
 		return exo_fail(s->x, r, NULL, "a signal ended the wait");

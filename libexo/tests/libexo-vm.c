@@ -27,11 +27,13 @@
 #define MIB (1ul << 20)
 #define QUEUES 8
 
+static bool direct; /* through direct queues */
+
 /* What most tests begin with; a failure here is nothing that a test is about. */
 static struct exo *open_handle(unsigned int rights)
 {
 	struct exo *x;
-	int r = exo_open(NAME, rights, &x);
+	int r = exo_open(NAME, rights | (direct ? EXO_DIRECT : 0), &x);
 
 	if (r)
 		errx(1, "%s", exo_strerror(x, r));
@@ -40,7 +42,11 @@ static struct exo *open_handle(unsigned int rights)
 
 static struct exo_queue *open_queue(struct exo *x, unsigned int depth)
 {
-	struct exo_queue_options options = { .size = sizeof(options), .depth = depth };
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = depth,
+		.mode = direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+	};
 	struct exo_queue *q;
 	int r = exo_queue_create(x, &options, &q);
 
@@ -167,7 +173,7 @@ static void trims(void)
 	CHECK(all(buf, 16 * exo_block_size(x), 0x55));
 	CHECK(all(buf + 48 * exo_block_size(x), 16 * exo_block_size(x), 0x55));
 	CHECK_EQUAL(exo_trim(q, exo_blocks(x) - 1, 2), -ERANGE);
-	CHECK(strstr(exo_queue_strerror(q, -ERANGE), "Dataset Management"));
+	CHECK(strstr(exo_queue_strerror(q, -ERANGE), direct ? "trim" : "Dataset Management"));
 	exo_close(x);
 }
 
@@ -714,6 +720,7 @@ static void sleepers(void)
 
 	begin(EXO_READ, 1, 4096);
 	options.spin_ns = EXO_SPIN_NONE;
+	options.mode = direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED;
 	for (int i = 0; i < 2; i++) {
 		struct exo_queue *sleepy;
 
@@ -1446,6 +1453,96 @@ static void unknown_name(void)
 	exo_close(none);
 }
 
+/* ---- direct queues ---- */
+
+/* From a begin within a page, over the lengths at which one PRP becomes two and two a list. */
+static void every_length(void)
+{
+	uint32_t size, most;
+	char *back;
+
+	begin(EXO_READ | EXO_WRITE, 4, 2 * MIB);
+	size = exo_block_size(x);
+	most = exo_transfer_max(x) / size < 64 ? exo_transfer_max(x) / size : 64;
+	back = buf + MIB;
+	for (uint32_t n = 1; n <= most; n++) {
+		uint32_t at = n % 7 * size;
+
+		number_bytes(buf + at, n * size, n);
+		memset(back, 0, n * size + 8192);
+		CHECK_EQUAL(exo_write(q, buf + at, 0, n), 0);
+		CHECK_EQUAL(exo_read(q, back + 4096 - 4, 0, n), 0);
+		CHECK(!memcmp(buf + at, back + 4096 - 4, n * size));
+		CHECK(all(back, 4092, 0) && all(back + 4092 + n * size, 4096, 0));
+	}
+	exo_close(x);
+}
+
+static void too_long(void)
+{
+	struct exo_completion done[2];
+	uint32_t most;
+
+	begin(EXO_READ, 4, 8 * MIB);
+	most = exo_transfer_max(x) / exo_block_size(x);
+	exo_prep_read(q, buf, 0, 1, 1);
+	exo_prep_read(q, buf, 0, most, 2);
+	exo_prep_read(q, buf + 4, 0, 4 * most, 3);
+	CHECK_EQUAL(exo_submit(q), 2);
+	for (int n = 0; n < 2; n++)
+		CHECK_EQUAL(exo_wait(q, done, 1, -1), 1);
+	CHECK_EQUAL(exo_submit(q), -EMSGSIZE);
+	CHECK(strstr(exo_queue_strerror(q, -EMSGSIZE), "more than"));
+	CHECK_EQUAL(exo_withdraw(q, 0), 1);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	exo_close(x);
+}
+
+static void modes(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options), .mode = EXO_QUEUE_DIRECT };
+	struct exo_queue *other;
+
+	begin(EXO_READ, 4, 4096);
+	CHECK_STRING(exo_queue_mode(q), "direct");
+	options.flags = EXO_QUEUE_THREAD;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EINVAL);
+	options.flags = 0;
+	options.mode = EXO_QUEUE_DIRECT + 1;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EOPNOTSUPP);
+	/* A checked one beside it, with the same buffers. */
+	options.mode = EXO_QUEUE_CHECKED;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+	CHECK_STRING(exo_queue_mode(other), "checked");
+	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	exo_close(x);
+}
+
+static const struct tap_test direct_tests[] = {
+	TEST(modes, "a queue says that it is direct, and has a checked one beside it"),
+	TEST(every_length, "data of every length goes and comes, at every place in a page"),
+	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
+	TEST(split_requests, "a large request is split and arrives whole"),
+	TEST(zeroes, "zeroes are written where they were asked for and nowhere else"),
+	TEST(compares, "blocks are compared with a buffer, by the device"),
+	TEST(copies, "blocks are copied, by the device, and no others are touched"),
+	TEST(trims, "blocks are deallocated, and no others are touched"),
+	TEST(large_frames, "a large buffer begins at a multiple of 2 MiB"),
+	TEST(buffers_come_back, "freed buffers leave no capability behind and new ones are zero"),
+	TEST(fewer_rights, "a handle opened for reading cannot write"),
+	TEST(busy, "synchronous calls refuse a queue that is not idle"),
+	TEST(small_rings, "rings of every small depth go round with the right data"),
+	TEST(in_place, "a raw completion can be looked at where it lies"),
+	TEST(threads, "threads with queues of their own do not disturb one another"),
+	TEST(dropped_queue, "a queue that was taken away is dead and says so"),
+	TEST(closing, "closing a handle gives everything back"),
+	TEST(children, "a child process does not inherit a buffer"),
+	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
+	TEST(any_of_several, "of several queues, the one that has something is told"),
+	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),
+};
+
 static const struct tap_test tests[] = {
 	TEST(split_requests, "a large request is split and arrives whole"),
 	TEST(zeroes, "zeroes are written where they were asked for and nowhere else"),
@@ -1495,4 +1592,11 @@ static const struct tap_test tests[] = {
 	TEST(unknown_name, "a name that was not granted is refused"),
 };
 
-TAP_MAIN(tests)
+#define COUNT(table) ((int)(sizeof(table) / sizeof(table[0])))
+
+/* libexo-vm [direct] */
+int main(int argc, char **argv)
+{
+	direct = argc > 1 && !strcmp(argv[1], "direct");
+	return direct ? tap_run(direct_tests, COUNT(direct_tests)) : tap_run(tests, COUNT(tests));
+}

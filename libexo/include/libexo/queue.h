@@ -37,6 +37,7 @@ extern "C" {
 #endif
 
 struct exo;
+struct exo_direct;
 
 /**
  * struct exo_queue_options - what exo_queue_create() may be told
@@ -44,7 +45,9 @@ struct exo;
  *	what a program does not know of is as if it were 0
  * @depth: commands prepared and not yet reaped, at most exo_depth_max(); 0: 128
  *	or what the controller allows
- * @mode: EXO_QUEUE_CHECKED
+ * @mode: EXO_QUEUE_CHECKED, or EXO_QUEUE_DIRECT: exo_submit() rings the device itself.
+ *	Nobody checks the commands: they reach all of the device. For a handle that was
+ *	opened with EXO_DIRECT
  * @flags: EXO_QUEUE_POLLED: leave the function's interrupt vectors to others.
  *	EXO_QUEUE_THREAD: a thread of the kernel's takes the commands, so that
  *	exo_submit() needs no system call while it looks. It takes a CPU to do so,
@@ -112,6 +115,7 @@ struct exo_completion {
  * @detail: where the latest submit says what it refused
  * @block_shift: log2 of the bytes in a logical block
  * @threaded: a thread of the kernel's takes the commands
+ * @direct: of a direct queue, else NULL
  */
 struct exo_queue {
 	struct exo_nvme_command *sq;
@@ -133,6 +137,7 @@ struct exo_queue {
 	uint64_t first;
 	struct exo_queue_control *control;
 	const struct exo_queue_status *status;
+	struct exo_direct *direct;
 	struct exo_queue_submit submit;
 	struct exo_detail detail;
 };
@@ -145,10 +150,12 @@ struct exo_queue {
  *
  * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
  *
- * Returns 0, or -EINVAL an option, -EACCES a thread without the right to it, -E2BIG an option that this library does not
- * know, -EOPNOTSUPP a flag or mode it does not know, -EDQUOT no queue left in
- * the controller's budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and
- * -ETIMEDOUT from the device. Threads: safe.
+ * Returns 0, or -EINVAL an option, -EACCES a thread or a direct queue without the right
+ * to it, -E2BIG an option that this library does not know, -EOPNOTSUPP a flag or mode it does
+ * not know, or a direct queue where it could not be kept within bounds, -EBUSY the function
+ * is not this holder's alone, or another's is, -EDQUOT no queue left in the controller's
+ * budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and -ETIMEDOUT from the device. Threads:
+ * safe.
  */
 int exo_queue_create(struct exo *x, const struct exo_queue_options *options, struct exo_queue **q);
 
@@ -165,7 +172,8 @@ void exo_queue_destroy(struct exo_queue *q);
  * exo_queue_mode - who checks the commands of a queue
  * @q: the queue
  *
- * Returns the constant "checked": the kernel looks at every command.
+ * Returns a constant: "checked": the kernel looks at every command; or "direct": nobody
+ * does, the IOMMU bounds what they reach.
  */
 const char *exo_queue_mode(const struct exo_queue *q);
 
@@ -452,6 +460,9 @@ static inline struct exo_nvme_command *exo_prep_flush(struct exo_queue *q, uint6
  * the commands are handed over, and count as accepted. One that the thread refuses stops
  * it; the next exo_submit() or exo_wait() says why, and then that command and those
  * behind it are prepared again.
+ *
+ * Of a direct queue (EXO_QUEUE_DIRECT) there is no system call either, and no check but of
+ * length: PRP2 is filled in where it is 0 and needed, the doorbell is rung.
  *
  * Returns the number accepted, which may be less than were prepared (the reason
  * is in q->detail and in exo_queue_strerror(q, 0)), or, if the very first was

@@ -26,6 +26,8 @@ struct exo;
 #define EXO_READ EXO_RIGHT_READ
 #define EXO_WRITE EXO_RIGHT_WRITE
 #define EXO_TRIM EXO_RIGHT_TRIM
+/* Beside these: through direct queues. The function must be, or becomes, this holder's alone. */
+#define EXO_DIRECT EXO_RIGHT_DIRECT
 
 /**
  * exo_open - open an extent
@@ -46,7 +48,9 @@ struct exo;
  *	            one that cannot be are used up
  *
  * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
- *	the rest is given up, so that a mistake in the program cannot do it
+ *	the rest is given up, so that a mistake in the program cannot do it. With
+ *	EXO_DIRECT, queues may be direct ones (struct exo_queue_options): "nvme:" takes the
+ *	whole function for this handle, the others want a controller with the right DIRECT
  * @x: the handle. Set on failure too, to a handle that is only good for
  *	exo_strerror() and exo_close(), or to NULL if there was no memory
  *

@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-only
+# libexo-vm through direct queues, as uid 1000 under exo-run --direct. Run as root.
+
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$here/../../daemon/tests/lib.vm.sh"
+
+begin
+[ -e "/sys/bus/pci/devices/$bdf/iommu_group" ] || skip_all "no IOMMU, no direct queues"
+if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
+	plan 1
+	ok 1 "exoctl gives the disk to exo"
+	exit
+fi
+exo-run --direct --keep --user 1000:1000 --queues 8 --mem 32M --extent "$bdf/1:4096+8192" -- \
+	"$here/libexo-vm" direct || failures=1
