@@ -42,8 +42,8 @@ _exo_run() {
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
 	--extent) mapfile -t COMPREPLY < <(compgen -S /1: -W "$(_exo_functions)" -- "$word") ;;
 	--) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
-	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --threads --user --keep --zero \
-		--help --version --" -- "$word") ;;
+	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --threads --direct --user \
+		--keep --zero --help --version --" -- "$word") ;;
 	esac
 }
 

@@ -51,6 +51,7 @@ struct job {
 	unsigned int queues;
 	__u32 controller_rights;
 	enum zeroing zeroing;
+	bool direct;
 	struct identity identity;
 	int claims; /* root's session */
 	int session;
@@ -67,6 +68,8 @@ static const char help[] =
 	"  --mem SIZE    memory for buffers, with K, M or G (64M)\n"
 	"  --queues N    queue pairs on each function (1)\n"
 	"  --threads     and for each, if CMD asks for it, a polling thread of the kernel's\n"
+	"  --direct      the whole function for CMD alone, with direct queues if it asks for\n"
+	"                them: it can read and write all of the device then, not only the extents\n"
 	"and runs it as\n"
 	"  --user USER   a name, UID or UID:GID (who called sudo, else nobody)\n"
 	"Blocks that this user was not the last to hold since exoctl bind are overwritten with\n"
@@ -139,6 +142,7 @@ static void parse_options(struct job *job, int argc, char **argv)
 		{ "mem", required_argument, NULL, 'm' },
 		{ "queues", required_argument, NULL, 'q' },
 		{ "threads", no_argument, NULL, 't' },
+		{ "direct", no_argument, NULL, 'd' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "keep", no_argument, NULL, 'k' },
 		{ "no-zero", no_argument, NULL, 'k' },
@@ -165,6 +169,10 @@ static void parse_options(struct job *job, int argc, char **argv)
 			break;
 		case 't':
 			job->controller_rights |= EXO_RIGHT_THREAD;
+			break;
+		case 'd':
+			job->direct = true;
+			job->controller_rights |= EXO_RIGHT_DIRECT;
 			break;
 		case 'u':
 			user = optarg;
@@ -331,16 +339,63 @@ static void check_memory(const struct job *job, __u32 memory)
 		     job->bytes >> 20, left >> 20);
 }
 
-/* ---- zeroes where blocks change hands ---- */
-
-/* An earlier grant was of the same function. */
-static bool seen_before(const struct job *job, const struct grant *grant)
+/* An earlier grant of the same function, or NULL. */
+static const struct grant *seen_before(const struct job *job, const struct grant *grant)
 {
 	for (const struct grant *other = job->grants; other < grant; other++)
 		if (!strcmp(other->request.address, grant->request.address))
-			return true;
-	return false;
+			return other;
+	return NULL;
 }
+
+/* ---- a function for the program alone ---- */
+
+static __u32 make_exclusive(const struct job *job, const struct grant *grant)
+{
+	struct exo_detail detail = {};
+	struct exo_controller_create arg = {
+		.flags = EXO_CONTROLLER_EXCLUSIVE,
+		.detail = exo_sys_address(&detail),
+		.controller = grant->controller,
+		.rights = job->controller_rights | EXO_RIGHT_EXTENT,
+		.queues = job->queues,
+	};
+	char what[64];
+
+	snprintf(what, sizeof(what), "--direct on %s", grant->request.address);
+	must(exo_sys_controller_create(job->claims, &arg), &detail, what);
+	return arg.out_cap;
+}
+
+static void drop(const struct job *job, __u32 cap)
+{
+	struct exo_cap_drop arg = { .cap = cap };
+
+	must(exo_sys_cap_drop(job->claims, &arg), NULL, "a capability");
+}
+
+/* Whoever has something there now is not asked twice, nor is anything written before. */
+static void check_exclusive(const struct job *job, const struct grant *grant)
+{
+	if (job->direct && !seen_before(job, grant))
+		drop(job, make_exclusive(job, grant));
+}
+
+/* What was made through the root is made again, through a controller that has it alone. */
+static void take_alone(struct job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		drop(job, job->grants[i].extent);
+	for (size_t i = 0; i < job->count; i++) {
+		struct grant *grant = &job->grants[i];
+		const struct grant *other = seen_before(job, grant);
+
+		grant->controller = other ? other->controller : make_exclusive(job, grant);
+		make_extent(job, grant);
+	}
+}
+
+/* ---- zeroes where blocks change hands ---- */
 
 /* All grants of one function under one lock of its history. CMD will have our number. */
 static void settle_function(const struct job *job, const char *address)
@@ -408,6 +463,10 @@ static void grant_queues(const struct job *job, const struct grant *grant)
 	};
 	char what[64];
 
+	if (job->direct) {
+		derive(job, grant->controller, job->controller_rights);
+		return;
+	}
 	snprintf(what, sizeof(what), "--queues %u on %s", job->queues, grant->request.address);
 	must(exo_sys_controller_create(job->claims, &arg), &detail, what);
 	derive(job, arg.out_cap, job->controller_rights);
@@ -507,6 +566,7 @@ int main(int argc, char **argv)
 	memory = claim(&job, EXO_TYPE_POOL, NULL);
 	for (size_t i = 0; i < job.count; i++) {
 		claim_controller_of(&job, &job.grants[i]);
+		check_exclusive(&job, &job.grants[i]);
 		find_blocks(&job, &job.grants[i]);
 		make_extent(&job, &job.grants[i]);
 		check_queues(&job, &job.grants[i]);
@@ -515,6 +575,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < job.count; i++)
 		if (!seen_before(&job, &job.grants[i]))
 			settle_function(&job, job.grants[i].request.address);
+	if (job.direct)
+		take_alone(&job);
 
 	failed = identity_become(&job.identity);
 	if (failed)

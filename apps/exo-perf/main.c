@@ -63,7 +63,8 @@ static unsigned int rights(const struct options *o)
 static int open_and_run(const struct options *o)
 {
 	struct exo *x;
-	int r = exo_open(o->name, rights(o), &x), status = EXIT_FAILED;
+	int r = exo_open(o->name, rights(o) | (o->direct ? EXO_DIRECT : 0), &x),
+	    status = EXIT_FAILED;
 
 	if (r)
 		fprintf(stderr, "exo-perf: %s\n", exo_strerror(x, r));

@@ -26,7 +26,7 @@ static const struct {
 static const char help[] =
 	"usage: exo-perf [OPTION]... NAME\n"
 	"\n"
-	"Measures or verifies an extent through checked NVMe queues. NAME is \"exo:\" or\n"
+	"Measures or verifies an extent through NVMe queues, checked ones. NAME is \"exo:\" or\n"
 	"\"exo:EXTENT\" under exo-run, or \"nvme:BDF/NSID[:START+LENGTH][:ro]\" as root.\n"
 	"\n"
 	"What to do\n"
@@ -47,6 +47,8 @@ static const char help[] =
 	"  --ios N           I/Os per queue, in place of a runtime\n"
 	"  --size BYTES      of the extent to use, from its start (all)\n"
 	"  --seed N          of random places and of the pattern (1)\n"
+	"  --direct          through direct queues: no system call, and no check; the whole\n"
+	"                    function must be free, or exo-run --direct have given it\n"
 	"  --pin             thread n runs on the nth allowed processor only\n"
 	"Output\n"
 	"  --json            one JSON object on standard output\n"
@@ -73,6 +75,7 @@ enum {
 	OPT_SIZE,
 	OPT_SEED,
 	OPT_PIN,
+	OPT_DIRECT,
 	OPT_JSON,
 	OPT_PROGRESS,
 	OPT_MARKS,
@@ -96,6 +99,7 @@ static const struct option long_options[] = {
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "pin", no_argument, NULL, OPT_PIN },
+	{ "direct", no_argument, NULL, OPT_DIRECT },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "marks", no_argument, NULL, OPT_MARKS },
@@ -226,6 +230,9 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 	case OPT_PIN:
 		o->pin = true;
 		return 0;
+	case OPT_DIRECT:
+		o->direct = true;
+		return 0;
 	case OPT_JSON:
 		o->json = true;
 		return 0;
@@ -271,6 +278,8 @@ static const char *check(struct options *o, unsigned int mix)
 		return "--batch cannot be above --depth";
 	if (o->marks && o->queues > 1)
 		return "--marks counts one processor: it goes with one queue";
+	if (o->direct && o->action == ACTION_SHOW_REFUSAL)
+		return "a direct queue refuses nothing: --show-refusal goes without --direct";
 	if (options_write(o) && !o->serial)
 		return "writing destroys what the extent holds: allow it with --write SERIAL, the "
 		       "controller's serial number as exoctl status shows it";

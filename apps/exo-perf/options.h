@@ -40,6 +40,7 @@ enum action {
  * @json: output for programs
  * @marks: mark submit and successful reap for an instruction counter
  * @progress: even if stderr is no terminal
+ * @direct: through direct queues
  * @pin: run thread n on the nth processor that is allowed
  */
 struct options {
@@ -60,6 +61,7 @@ struct options {
 	bool json;
 	bool marks;
 	bool progress;
+	bool direct;
 	bool pin;
 };
 

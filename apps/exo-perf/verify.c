@@ -175,7 +175,11 @@ static int run(struct pass *p)
 
 static int set_up(struct pass *p)
 {
-	struct exo_queue_options options = { .size = sizeof(options), .depth = p->o->depth };
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = p->o->depth,
+		.mode = p->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+	};
 	void *buf;
 	int r;
 

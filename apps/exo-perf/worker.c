@@ -54,7 +54,11 @@ static void fill_pieces(struct worker *w)
 /* Queue and buffers. On failure worker_tear_down() undoes what was done. */
 int worker_set_up(struct worker *w)
 {
-	struct exo_queue_options options = { .size = sizeof(options), .depth = w->o->depth };
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = w->o->depth,
+		.mode = w->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+	};
 	void *buf;
 	int r;
 

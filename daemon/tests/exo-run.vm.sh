@@ -67,6 +67,9 @@ test_grants() {
 	run_as $one --threads -- probe caps >"$log"
 	grep -qx "controller 0x120" "$log"
 	ok $? "with --threads its queues may have polling threads"
+	run_as $one --direct -- probe caps >"$log"
+	grep -qx "controller 0x220" "$log"
+	ok $? "with --direct it may have direct queues"
 	says 8 run_as $one -- probe blocks exo:
 	ok $? "the extent has the blocks that were asked for"
 	says 16 exo-run --user $one --extent "$bdf/1:8K+8K" -- probe blocks exo:
@@ -97,8 +100,21 @@ test_zeroes() {
 	ok $? "of an extent that grows only what is new to the user is zeroed"
 }
 
-test_live_holder() {
+test_alone() {
 	mkfifo "$scratch/in" "$scratch/out"
+	run_as $two --direct -- probe wait <"$scratch/in" >"$scratch/out" 2>"$log" &
+	exec 8>"$scratch/in"
+	read -r _ <"$scratch/out"
+	refused "alone" exo-run --user $one --keep --extent "$bdf/1:8+8" -- true &&
+		refused "alone" run_as $two --direct -- true
+	ok $? "who has a function alone keeps everybody else out"
+	exec 8>&-
+	wait
+	quietly run_as $two -- true
+	ok $? "the function is anybody's again when the program has ended"
+}
+
+test_live_holder() {
 	run_as $two -- probe wait <"$scratch/in" >"$scratch/out" 2>"$log" &
 	exec 8>"$scratch/in"
 	read -r _ <"$scratch/out"
@@ -106,6 +122,8 @@ test_live_holder() {
 	ok $? "blocks of a running program are not zeroed under it"
 	quietly run_as $one --keep -- true
 	ok $? "blocks of a running program can be shared with --keep"
+	refused "alone" run_as $one --keep --direct -- true
+	ok $? "a function is not given away while somebody has something there"
 	exec 8>&-
 	wait
 	quietly run_as $two -- true
@@ -158,10 +176,11 @@ have exo-run || skip_all "exo-run is not built"
 have probe || skip_all "the tests' probe is not built"
 put_pattern
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
-plan 37
+plan 41
 test_zeroes
 test_privileges
 test_grants
+test_alone
 test_live_holder
 test_errors
 test_taken_away

@@ -71,10 +71,18 @@ test_figures() {
 	with '' exo-perf --rw rw --mix 25 --ios 400 --bs 8K --write "$serial" --json exo: &&
 		says '"writes": (2[5-9]|3[0-4])[0-9],'
 	ok $? "a mix has about the share of reads that was asked for"
+	if [ ! -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
+		skip "a direct queue verifies what a checked one wrote" "no IOMMU, no direct queues"
+		return
+	fi
+	with '' exo-perf --verify write --write "$serial" exo: &&
+		exo-run --direct --keep --user 1000:1000 --extent "$bdf/1:4096+8192:ro" -- \
+			exo-perf --direct --verify read exo: >"$log" 2>&1
+	ok $? "a direct queue verifies what a checked one wrote"
 }
 
 begin
-plan 15
+plan 16
 if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
 	ok 1 "exoctl gives the disk to exo"
 	exit
