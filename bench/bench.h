@@ -62,5 +62,6 @@ extern const struct bench_engine bench_passthru;
 extern const struct bench_engine bench_passthru_poll;
 extern const struct bench_engine bench_exo;
 extern const struct bench_engine bench_exo_thread;
+extern const struct bench_engine bench_exo_direct;
 
 #endif

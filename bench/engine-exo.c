@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A checked queue of exo through libexo: one system call for a batch, or, with a thread,
- * none; the completion queue read in place.
+ * A queue of exo through libexo: one system call for a batch, or, with a thread or a direct
+ * queue, none; the completion queue read in place.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -25,18 +25,19 @@ struct exo_engine {
 	struct exo_completion done[BENCH_DEPTH_MAX]; /* room for exo_reap() */
 };
 
-static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t flags)
+static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t mode, uint32_t flags)
 {
 	struct exo_queue_options options = {
 		.size = sizeof(options),
 		.depth = b->depth,
+		.mode = mode,
 		.flags = flags,
 		.thread_idle_us = flags & EXO_QUEUE_THREAD ? THREAD_IDLE_US : 0,
 	};
 	void *buf;
 	int ret;
 
-	ret = exo_open(b->device, EXO_READ, &e->x);
+	ret = exo_open(b->device, EXO_READ | (mode == EXO_QUEUE_DIRECT ? EXO_DIRECT : 0), &e->x);
 	if (ret)
 		return ret;
 	ret = exo_queue_create(e->x, &options, &e->q);
@@ -53,7 +54,7 @@ static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t flags)
 	return 0;
 }
 
-static int exo_open_with(struct bench *b, uint32_t flags)
+static int exo_open_with(struct bench *b, uint32_t mode, uint32_t flags)
 {
 	struct exo_engine *e = calloc(1, sizeof(*e));
 	int ret;
@@ -61,7 +62,7 @@ static int exo_open_with(struct bench *b, uint32_t flags)
 	if (!e)
 		return -ENOMEM;
 	b->engine = e;
-	ret = exo_setup(b, e, flags);
+	ret = exo_setup(b, e, mode, flags);
 	if (ret)
 		fprintf(stderr, "exo: %s\n", exo_strerror(e->x, ret));
 	return ret;
@@ -69,7 +70,12 @@ static int exo_open_with(struct bench *b, uint32_t flags)
 
 static int exo_engine_open(struct bench *b)
 {
-	return exo_open_with(b, 0);
+	return exo_open_with(b, EXO_QUEUE_CHECKED, 0);
+}
+
+static int exo_engine_open_direct(struct bench *b)
+{
+	return exo_open_with(b, EXO_QUEUE_DIRECT, 0);
 }
 
 /* On any CPU of the machine: the program has one for itself. */
@@ -81,7 +87,7 @@ static int exo_engine_open_thread(struct bench *b)
 	sched_getaffinity(0, sizeof(mine), &mine);
 	memset(&all, 0xff, sizeof(all));
 	sched_setaffinity(0, sizeof(all), &all);
-	ret = exo_open_with(b, EXO_QUEUE_THREAD);
+	ret = exo_open_with(b, EXO_QUEUE_CHECKED, EXO_QUEUE_THREAD);
 	sched_setaffinity(0, sizeof(mine), &mine);
 	return ret;
 }
@@ -157,6 +163,17 @@ const struct bench_engine bench_exo_thread = {
 	.polled = true,
 	.depth_max = BENCH_DEPTH_MAX,
 	.open = exo_engine_open_thread,
+	.submit = exo_engine_submit,
+	.reap = exo_engine_reap,
+	.close = exo_engine_close,
+};
+
+const struct bench_engine bench_exo_direct = {
+	.name = "exo-direct",
+	.what = "exo, direct queue",
+	.polled = true,
+	.depth_max = BENCH_DEPTH_MAX,
+	.open = exo_engine_open_direct,
 	.submit = exo_engine_submit,
 	.reap = exo_engine_reap,
 	.close = exo_engine_close,

@@ -32,8 +32,8 @@
 #define NS_PER_S 1000000000ull
 
 static const struct bench_engine *const engines[] = {
-	&bench_pread,	 &bench_aio,	       &bench_uring, &bench_uring_poll,
-	&bench_passthru, &bench_passthru_poll, &bench_exo,   &bench_exo_thread,
+	&bench_pread,	      &bench_aio, &bench_uring,	     &bench_uring_poll, &bench_passthru,
+	&bench_passthru_poll, &bench_exo, &bench_exo_thread, &bench_exo_direct,
 };
 
 int bench_buf_alloc(struct bench *b)
