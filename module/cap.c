@@ -16,6 +16,7 @@
 #include "params.h"
 #include "session.h"
 #include "token.h"
+#include "trace.h"
 #include "view.h"
 
 static atomic64_t exo_cap_serials = ATOMIC64_INIT(0);
@@ -348,8 +349,12 @@ static void exo_cap_tear_down(struct exo_cap *cap)
 /* If it was taken back before, nothing is left but the record. */
 void exo_cap_end(struct exo_cap *cap)
 {
-	if (exo_tree_let_go(cap))
+	if (exo_tree_let_go(cap)) {
+		/* Out of the table: nobody asks any more. */
+		if (cap->deadline)
+			trace_exo_revoke_comply(cap);
 		exo_cap_tear_down(cap);
+	}
 	exo_cap_put(cap); /* the session's */
 }
 

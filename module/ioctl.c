@@ -21,6 +21,7 @@
 #include "session.h"
 #include "space.h"
 #include "token.h"
+#include "trace.h"
 #include "wait.h"
 
 /**
@@ -101,11 +102,13 @@ int exo_call_respond(struct exo_call *call)
 }
 
 /* The detail is a courtesy: that it cannot be written changes no result. */
-static void exo_call_explain(struct exo_call *call)
+static noinline void exo_call_explain(struct exo_call *call, int ret)
 {
 	void __user *to = u64_to_user_ptr(call->arg.head.detail);
 
-	if (call->detail.reason == EXO_REASON_NONE || !to)
+	if (ret < 0)
+		trace_exo_refuse_call(call->session, _IOC_NR(call->op->cmd), ret, &call->detail);
+	if (!to)
 		return;
 	if (copy_to_user(to, &call->detail, sizeof(call->detail)))
 		return;
@@ -178,7 +181,8 @@ static __always_inline int exo_call_run(struct file *file, unsigned long arg,
 	ret = exo_call_fetch(&call, op);
 	if (!ret)
 		ret = op->run(&call);
-	exo_call_explain(&call);
+	if (unlikely(call.detail.reason != EXO_REASON_NONE))
+		exo_call_explain(&call, ret);
 	return ret;
 }
 

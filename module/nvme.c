@@ -13,7 +13,9 @@
 #include "nvme.h"
 #include "quarantine.h"
 #include "queue.h"
+#include "trace.h"
 
+static atomic_t exo_nvme_generations = ATOMIC_INIT(0);
 static LIST_HEAD(exo_nvme_list);
 static DEFINE_MUTEX(exo_nvme_list_lock);
 
@@ -63,6 +65,7 @@ struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
 	INIT_LIST_HEAD(&nvme->node);
 	nvme->pdev = pci_dev_get(pdev);
 	nvme->address = EXO_PCI_ADDRESS(pci_domain_nr(pdev->bus), pdev->bus->number, pdev->devfn);
+	nvme->generation = atomic_inc_return(&exo_nvme_generations);
 	init_rwsem(&nvme->busy);
 	mutex_init(&nvme->lock);
 	mutex_init(&nvme->fail_lock);
@@ -191,6 +194,7 @@ void exo_nvme_shutdown(struct exo_nvme *nvme)
 			pci_warn(nvme->pdev, "shutdown was not completed in time\n");
 	}
 	exo_nvme_disable(nvme);
+	trace_exo_reset(nvme, "unbind, shutdown or suspend");
 }
 
 static int exo_nvme_enable(struct exo_nvme *nvme)
@@ -205,6 +209,7 @@ static int exo_nvme_enable(struct exo_nvme *nvme)
 	if (ret)
 		return ret;
 	exo_quarantine_release(nvme->address);
+	trace_exo_reset(nvme, "bind");
 	/* Steps 3 to 6: admin queue, configuration, enable, wait until it is. */
 	exo_admin_reset(nvme);
 	writel(cc, nvme->regs + NVME_REG_CC);
@@ -330,6 +335,7 @@ static void exo_nvme_fail_locked(struct exo_nvme *nvme, const char *why)
 	pci_err(nvme->pdev, "failed: %s; its queues are dead until it is bound again\n", why);
 	exo_queue_mark_all_dead(nvme);
 	exo_nvme_disable(nvme);
+	trace_exo_reset(nvme, why);
 }
 
 void exo_nvme_fail(struct exo_nvme *nvme, const char *why)

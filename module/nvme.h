@@ -46,6 +46,7 @@ struct pci_dev;
  * @node: in the list of bound functions
  * @pdev: the function; a reference
  * @address: EXO_PCI_ADDRESS()
+ * @generation: number of this bind, never reused
  * @state: EXO_NVME_* bits
  * @regs: BAR 0
  * @regs_size: bytes
@@ -87,6 +88,7 @@ struct exo_nvme {
 	struct list_head node;
 	struct pci_dev *pdev;
 	u32 address;
+	u32 generation;
 	unsigned long state;
 
 	void __iomem *regs;

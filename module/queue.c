@@ -22,6 +22,7 @@
 #include "queue.h"
 #include "rings.h"
 #include "space.h"
+#include "trace.h"
 
 /**
  * struct exo_extent_binding - an extent attached to a queue
@@ -635,6 +636,8 @@ static void exo_extent_sever(struct exo_binding *binding)
 	struct exo_extent_binding *eb = container_of(binding, struct exo_extent_binding, binding);
 
 	exo_quiesce_wait(eb->queue, &eb->quiesce);
+	trace_exo_detach(eb->queue->nvme->address, eb->queue->qid,
+			 exo_namespace_of(binding->cap->object)->nsid, binding->cap);
 }
 
 static void exo_extent_binding_release(struct exo_binding *binding)
@@ -692,9 +695,11 @@ static int exo_queue_attach_extent(struct exo_call *call, struct exo_queue *q,
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(queue_attach, extent),
 				  cap->id, 0);
 	ret = exo_queue_enter_extent(call, q, eb);
-	if (!ret)
-		exo_binding_publish(&eb->binding);
-	return ret;
+	if (ret)
+		return ret;
+	exo_binding_publish(&eb->binding);
+	trace_exo_attach(q->nvme->address, q->qid, exo_namespace_of(cap->object)->nsid, cap);
+	return 0;
 }
 
 int exo_queue_attach(struct exo_call *call)

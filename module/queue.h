@@ -197,6 +197,14 @@ static inline u32 exo_queue_completion(const struct exo_queue *q)
 	return q->vector ? EXO_COMPLETION_INTERRUPT : EXO_COMPLETION_POLLED;
 }
 
+/* Phase and command id lie in the same dword: one read sees both. */
+static inline u32 exo_queue_dword3(const struct exo_queue *q, u32 index)
+{
+	const __le32 *cq = q->cq.va;
+
+	return le32_to_cpu(READ_ONCE(cq[(index & q->mask) * 4 + 3]));
+}
+
 /* Death of many at once. */
 void exo_queue_mark_all_dead(struct exo_nvme *nvme);
 void exo_queue_kill_all(struct exo_nvme *nvme);
@@ -237,6 +245,10 @@ int exo_queue_eventfd(struct exo_call *call);
 
 /* The cap is a queue's, in whatever state; else the refusal. */
 struct exo_cap *exo_queue_get_any(struct exo_call *call, u32 field, u32 id);
+
+/* trace.c: tell of the last @count commands taken, completions seen. */
+void exo_trace_submitted(const struct exo_queue *q, u32 count);
+void exo_trace_completed(const struct exo_queue *q, u32 count);
 
 /* check.c: checks and completes one command, in place. 0 or why not. */
 int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);

@@ -26,6 +26,7 @@
 #include "pool.h"
 #include "revoke.h"
 #include "session.h"
+#include "trace.h"
 
 #define EXO_REVOKE_BATCH 16
 
@@ -126,6 +127,7 @@ static void exo_revoke_ask_one(struct exo_revocation *r, struct exo_cap *cap)
 	if (!exo_cap_ask(cap, r->deadline, r->wanted))
 		return;
 	r->asked += !r->again;
+	trace_exo_revoke_ask(cap);
 	exo_event_post(cap, EXO_EVENT_REVOKE, r->wanted, r->deadline);
 }
 
@@ -251,6 +253,7 @@ static void exo_revoke_tell(struct exo_cap *cap)
 	xa_unlock(caps);
 	if (!there)
 		return;
+	trace_exo_revoke_force(cap);
 	EXO_PAGE_COUNT(cap->session, revocation_epoch, 1);
 	EXO_PAGE_COUNT(cap->session, caps_taken, 1);
 	if (exo_cap_type(cap) == EXO_TYPE_QUEUE)
@@ -426,7 +429,7 @@ static int exo_revoke_respond(struct exo_call *call, const struct exo_revocation
 static int exo_revoke_do(struct exo_call *call, struct exo_cap *cap, struct exo_revocation *r)
 {
 	struct exo_pool *pool = r->pool;
-	u64 had = pool ? atomic64_read(&pool->allocated) : 0, has;
+	u64 had = pool ? atomic64_read(&pool->allocated) : 0, has, freed;
 	int ret;
 
 	/* More than there is: all there is. */
@@ -436,12 +439,15 @@ static int exo_revoke_do(struct exo_call *call, struct exo_cap *cap, struct exo_
 	if (!exo_tree_begin_revocation(cap, r->top))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(revoke, cap),
 				  call->arg.revoke.cap, 0);
+	trace_exo_revoke_begin(call->session, &call->arg.revoke, (r->node ?: cap)->object);
 	ret = exo_revoke_run(r);
 	exo_tree_end_revocation(r->top);
+	has = pool ? atomic64_read(&pool->allocated) : 0;
+	freed = had > has ? had - has : 0;
+	trace_exo_revoke_end(call->session, call->arg.revoke.cap, ret, r->asked, r->taken, freed);
 	if (ret)
 		return ret;
-	has = pool ? atomic64_read(&pool->allocated) : 0;
-	return exo_revoke_respond(call, r, had > has ? had - has : 0);
+	return exo_revoke_respond(call, r, freed);
 }
 
 int exo_revoke(struct exo_call *call)

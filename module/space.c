@@ -22,6 +22,7 @@
 #include "queue.h"
 #include "session.h"
 #include "space.h"
+#include "trace.h"
 
 /**
  * struct exo_attachment - a range of frames in a buffer space
@@ -310,6 +311,7 @@ static void exo_attachment_sever(struct exo_binding *binding)
 		exo_quarantine(space->nvme, &att->frames->object, att->pages);
 	exo_attachment_unmap(att);
 	exo_attachment_leave(att);
+	trace_exo_detach(space->nvme->address, 0, 0, binding->cap);
 }
 
 static void exo_attachment_release(struct exo_binding *binding)
@@ -475,6 +477,7 @@ static int exo_attachment_publish(struct exo_call *call, struct exo_attachment *
 	if (ret)
 		return exo_attachment_explain(call, ret);
 	exo_binding_publish(&att->binding);
+	trace_exo_attach(att->space->nvme->address, 0, 0, cap);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "queue.h"
+#include "trace.h"
 
 /* NVMe base 2.0 section 3.3.3.2: the phase tag flips on every pass through the ring. */
 static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
@@ -22,17 +23,9 @@ static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
 	return (~index >> q->log2) & 1;
 }
 
-/* Phase and command id lie in the same dword: one read sees both. */
-static u32 exo_queue_dword3(const struct exo_queue *q, u32 index)
-{
-	const __le32 *cq = q->cq.va;
-
-	return le32_to_cpu(READ_ONCE(cq[(index & q->mask) * 4 + 3]));
-}
-
 void exo_queue_scan(struct exo_queue *q)
 {
-	u32 posted = q->posted;
+	u32 posted = q->posted, count;
 
 	lockdep_assert_held(&q->lock);
 	for (;;) {
@@ -45,8 +38,12 @@ void exo_queue_scan(struct exo_queue *q)
 			q->in_flight--;
 		posted++;
 	}
-	q->completed += posted - q->posted;
+	count = posted - q->posted;
+	q->completed += count;
 	q->posted = posted;
+	/* Last, so that nothing is kept for it. */
+	if (trace_exo_complete_enabled())
+		exo_trace_completed(q, count);
 }
 
 /* What it has consumed, if it can be true. */
@@ -110,6 +107,16 @@ static int exo_submit_one(struct exo_queue *q, struct exo_detail *detail)
 	return 0;
 }
 
+/* To a thread, which looks again at once, a full ring is no refusal. */
+static noinline int exo_submit_refused(struct exo_queue *q, int err, u32 done,
+				       struct exo_detail *detail)
+{
+	detail->index = done;
+	if (detail->reason != EXO_REASON_QUEUE_FULL || current != q->poller.task)
+		trace_exo_refuse(q, err, detail);
+	return done ? done : err;
+}
+
 static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 {
 	u32 pending, done = 0, room;
@@ -117,25 +124,23 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 
 	ret = exo_submit_look(q, &pending, detail);
 	if (ret)
-		return ret;
+		return exo_submit_refused(q, ret, 0, detail);
 	room = q->depth - (q->taken - q->consumed);
 	while (done < pending) {
 		if (done == room) {
 			detail->reason = EXO_REASON_QUEUE_FULL;
 			detail->value = q->taken - q->consumed;
 			detail->limit = q->depth;
-			ret = -EAGAIN;
-			break;
+			return exo_submit_refused(q, -EAGAIN, done, detail);
 		}
 		ret = exo_submit_one(q, detail);
 		if (unlikely(ret)) {
 			q->refused++;
-			break;
+			return exo_submit_refused(q, ret, done, detail);
 		}
 		done++;
 	}
-	detail->index = done;
-	return done ? done : ret;
+	return done;
 }
 
 static void exo_queue_ring_cq(struct exo_queue *q)
@@ -162,6 +167,8 @@ static __always_inline int exo_submit_some(struct exo_queue *q, struct exo_detai
 	int done = exo_submit_batch(q, detail);
 
 	if (done > 0) {
+		if (trace_exo_submit_enabled())
+			exo_trace_submitted(q, done);
 		q->submitted += done;
 		q->last_submit = jiffies;
 		exo_submit_ring(q);
