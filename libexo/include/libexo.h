@@ -6,6 +6,7 @@
  *
  *	<libexo/session.h>  exo_open(): a session and an extent to work on
  *	<libexo/queue.h>    prepare, submit, reap; raw commands and completions
+ *	<libexo/times.h>    when each command was submitted and seen to be complete
  *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
  *	<libexo/io.h>       synchronous reads and writes
@@ -27,6 +28,7 @@
 
 #include <libexo/session.h>
 #include <libexo/queue.h>
+#include <libexo/times.h>
 #include <libexo/wait.h>
 #include <libexo/buf.h>
 #include <libexo/io.h>

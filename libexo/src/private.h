@@ -267,6 +267,9 @@ static inline struct exo_queue_private *exo_queue_private(const struct exo_queue
 	return (struct exo_queue_private *)(uintptr_t)q;
 }
 
+/* times.c: what is prepared is being submitted. Only if q->times. */
+void exo_stamp_submitted(struct exo_queue *q) __attribute__((cold));
+
 void exo_cids_init(struct exo_queue *q);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -52,6 +52,9 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 		return exo_fail(x, -EINVAL, NULL,
 				"options of a thread are set for a queue without one: "
 				"EXO_QUEUE_THREAD asks for it");
+	if (to->times > 1)
+		return exo_fail(x, -EINVAL, NULL, "the queue option times is %u: it may be 0 or 1",
+				to->times);
 	if (!to->spin_ns)
 		to->spin_ns = SPIN_DEFAULT_NS;
 	else if (to->spin_ns == EXO_SPIN_NONE)
@@ -99,17 +102,20 @@ static void drop_queue(struct exo *x, uint32_t cap)
 	exo_sys_cap_drop(x->fd, &drop);
 }
 
-/* The queue and its two arrays, in one piece of memory. */
-static struct exo_queue_private *alloc_queue(uint32_t depth)
+/* The queue and its arrays, in one piece of memory. */
+static struct exo_queue_private *alloc_queue(uint32_t depth, bool times)
 {
 	size_t user_data = depth * sizeof(uint64_t), cids = depth * sizeof(uint16_t);
-	struct exo_queue_private *p = calloc(1, sizeof(*p) + user_data + cids);
+	size_t stamps = times ? depth * sizeof(struct exo_times) : 0;
+	struct exo_queue_private *p = calloc(1, sizeof(*p) + user_data + stamps + cids);
 
 	if (!p)
 		return NULL;
 	p->q.depth = depth;
 	p->q.user_data = (uint64_t *)(p + 1);
-	p->q.cids = (uint16_t *)(p->q.user_data + depth);
+	if (times)
+		p->q.times = (struct exo_times *)(p->q.user_data + depth);
+	p->q.cids = (uint16_t *)((char *)(p->q.user_data + depth) + stamps);
 	exo_cids_init(&p->q);
 	return p;
 }
@@ -217,7 +223,7 @@ int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct
 	r = create(x, &options, &arg);
 	if (r)
 		return r;
-	p = alloc_queue(options.depth);
+	p = alloc_queue(options.depth, options.times);
 	if (!p) {
 		r = exo_fail(x, -ENOMEM, NULL, "no memory for a queue of depth %u", options.depth);
 		goto out_drop;
@@ -422,6 +428,8 @@ int exo_submit(struct exo_queue *q)
 
 	if (!prepared && !q->threaded)
 		return 0;
+	if (__builtin_expect(q->times != NULL, 0))
+		exo_stamp_submitted(q);
 	if (q->direct)
 		return exo_direct_submit(q);
 	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);

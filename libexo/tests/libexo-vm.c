@@ -778,6 +778,78 @@ static void deadlines(void)
 	exo_close(x);
 }
 
+/* ---- time stamps ---- */
+
+static void stamped_queue(uint32_t flags)
+{
+	struct exo_queue_options options = {
+		.size = sizeof(options),
+		.depth = 8,
+		.flags = flags,
+		.times = 1,
+	};
+	int r;
+
+	x = open_handle(EXO_READ);
+	r = exo_queue_create(x, &options, &q);
+	if (r)
+		errx(1, "%s", exo_strerror(x, r));
+	buf = open_buf(q, MIB);
+}
+
+static void stamps(void)
+{
+	static const uint32_t flags[] = { 0, EXO_QUEUE_POLLED, EXO_QUEUE_THREAD };
+	struct exo_completion done[8];
+	struct exo_times times;
+	uint64_t before, after;
+	int n, r;
+
+	for (size_t i = 0; i < 3; i++) {
+		stamped_queue(flags[i]);
+		for (unsigned int round = 0; round < 50; round++) {
+			for (uint64_t k = 0; k < 8; k++)
+				exo_prep_read(q, buf, k, 1, k);
+			before = clock_ns(CLOCK_MONOTONIC);
+			CHECK_EQUAL(exo_submit(q), 8);
+			after = clock_ns(CLOCK_MONOTONIC);
+			for (n = 0; n < 8; n += r) {
+				r = exo_wait(q, done, 8, -1);
+				CHECK(r > 0);
+				for (int k = 0; k < r; k++) {
+					CHECK_EQUAL(exo_completion_times(q, &done[k].raw, &times),
+						    0);
+					CHECK(before <= times.submitted_ns);
+					CHECK(times.submitted_ns <= after);
+					CHECK(times.submitted_ns < times.seen_ns);
+					CHECK(times.seen_ns <= clock_ns(CLOCK_MONOTONIC));
+				}
+				if (r <= 0)
+					break;
+			}
+		}
+		exo_close(x);
+	}
+}
+
+static void no_stamps(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options), .times = 2 };
+	struct exo_completion done;
+	struct exo_queue *none;
+	struct exo_times times;
+
+	begin(EXO_READ, 8, MIB);
+	CHECK_EQUAL(exo_queue_create(x, &options, &none), -EINVAL);
+	CHECK(!none);
+	CHECK(strstr(exo_strerror(x, -EINVAL), "times"));
+	exo_prep_read(q, buf, 0, 1, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	CHECK_EQUAL(exo_wait(q, &done, 1, -1), 1);
+	CHECK_EQUAL(exo_completion_times(q, &done.raw, &times), -ENODATA);
+	exo_close(x);
+}
+
 /* ---- events ---- */
 
 /**
@@ -1562,6 +1634,8 @@ static const struct tap_test tests[] = {
 	TEST(threads, "threads with queues of their own do not disturb one another"),
 	TEST(queue_budget, "an exhausted queue budget is an error that says so"),
 	TEST(queue_options, "queue options that cannot be are refused"),
+	TEST(stamps, "commands are stamped when they are submitted and seen"),
+	TEST(no_stamps, "a queue keeps time stamps if it is asked to"),
 	TEST(threaded_data, "a queue with a thread moves the right data, looked for or not"),
 	TEST(threaded_refusal, "what a thread refuses is told, put right and goes"),
 	TEST(thread_options, "options of a thread that cannot be are refused"),

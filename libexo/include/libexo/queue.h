@@ -31,6 +31,7 @@
 #include <string.h>
 #include <linux/exo.h>
 #include <libexo/nvme.h>
+#include <libexo/times.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,6 +60,7 @@ struct exo_direct;
  * @thread_percent: of one CPU, in any EXO_THREAD_PERIOD_MS, that it may use; 0: 100.
  *	When it has, exo_submit() is a system call for the rest of the period
  * @thread_idle_us: it sleeps after so long without a command; 0: 1000
+ * @times: 1: keep time stamps of each command, for exo_completion_times(); 0: do not
  */
 struct exo_queue_options {
 	uint32_t size;
@@ -69,6 +71,7 @@ struct exo_queue_options {
 	uint32_t thread_cpu;
 	uint32_t thread_percent;
 	uint32_t thread_idle_us;
+	uint32_t times;
 };
 
 #define EXO_SPIN_NONE (~0u)
@@ -116,6 +119,7 @@ struct exo_completion {
  * @block_shift: log2 of the bytes in a logical block
  * @threaded: a thread of the kernel's takes the commands
  * @direct: of a direct queue, else NULL
+ * @times: one per command identifier; NULL: none are kept
  */
 struct exo_queue {
 	struct exo_nvme_command *sq;
@@ -138,6 +142,7 @@ struct exo_queue {
 	struct exo_queue_control *control;
 	const struct exo_queue_status *status;
 	struct exo_direct *direct;
+	struct exo_times *times;
 	struct exo_queue_submit submit;
 	struct exo_detail detail;
 };
@@ -541,6 +546,8 @@ static inline uint64_t exo_consume(struct exo_queue *q)
 	if (__builtin_expect(cid < q->depth && q->free < q->depth, 1)) {
 		user_data = q->user_data[cid];
 		q->cids[q->free++] = cid;
+		if (__builtin_expect(q->times != NULL, 0))
+			exo_stamp_seen(q, 1);
 	}
 	__atomic_store_n(&q->control->cq_head, ++q->cq_head, __ATOMIC_RELEASE);
 	return user_data;
@@ -588,8 +595,11 @@ static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *
 	}
 	q->free += n;
 	q->cq_head += n;
-	if (n)
+	if (n) {
 		__atomic_store_n(&q->control->cq_head, q->cq_head, __ATOMIC_RELEASE);
+		if (__builtin_expect(q->times != NULL, 0))
+			exo_stamp_seen(q, n);
+	}
 	return n;
 }
 
