@@ -73,7 +73,13 @@
 	EXO_TR(BUFFER_RIGHT)         \
 	EXO_TR(RANGES)               \
 	EXO_TR(RANGE_BITS)           \
-	EXO_TR_LAST(PAGE)
+	EXO_TR(PAGE)                 \
+	EXO_TR(EXCLUSIVE)            \
+	EXO_TR(MODE)                 \
+	EXO_TR(UNTRANSLATED)         \
+	EXO_TR(INTERRUPTS)           \
+	EXO_TR(DOORBELLS)            \
+	EXO_TR_LAST(SHARED_NAMESPACE)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \
