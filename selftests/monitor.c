@@ -9,44 +9,62 @@
 #include "monitor.h"
 
 #define MONITOR "/dev/ttyS2"
-#define MONITOR_WORD 512 /* longer than what is expected */
 
-int monitor_expect(struct monitor *monitor, const char *what, const char *failure)
-{
-	char text[4096];
-	size_t n = 0;
-	__u64 end = now_ms() + 5000;
-
-	while (now_ms() < end) {
-		struct pollfd p = { .fd = monitor->fd, .events = POLLIN };
-		ssize_t got;
-
-		if (poll(&p, 1, 100) != 1)
-			continue;
-		got = read(monitor->fd, text + n, sizeof(text) - 1 - n);
-		if (got <= 0)
-			continue;
-		n += (size_t)got;
-		text[n] = 0;
-		if (failure && strstr(text, failure)) {
-			snprintf(monitor->said, sizeof(monitor->said), "%.500s", text);
-			return -EAGAIN;
-		}
-		if (strstr(text, what))
-			return 0;
-		if (n >= sizeof(text) - MONITOR_WORD) {
-			memmove(text, text + n - MONITOR_WORD, MONITOR_WORD);
-			n = MONITOR_WORD;
-		}
-	}
-	return -ETIMEDOUT;
-}
-
-int monitor_say(struct monitor *monitor, const char *text)
+static int monitor_say(struct monitor *monitor, const char *text)
 {
 	ssize_t n = (ssize_t)strlen(text);
 
 	return write(monitor->fd, text, (size_t)n) == n ? 0 : -EIO;
+}
+
+/* The next line, without its end; what is longer than the room is cut off. */
+static int monitor_line(struct monitor *monitor, char *line, size_t size, __u64 end)
+{
+	size_t n = 0;
+	char byte = 0;
+
+	while (byte != '\n') {
+		struct pollfd p = { .fd = monitor->fd, .events = POLLIN };
+
+		if (now_ms() > end)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, 100) != 1 || read(monitor->fd, &byte, 1) != 1)
+			continue;
+		if (n < size - 1)
+			line[n++] = byte;
+	}
+	line[n] = 0;
+	return 0;
+}
+
+/* The answer with that name: others may come before it, late ones and events. */
+static int monitor_answer(struct monitor *monitor, const char *id)
+{
+	__u64 end = now_ms() + 5000;
+	char line[4096], name[64];
+	int ret;
+
+	snprintf(name, sizeof(name), "\"id\": \"%s\"", id);
+	do {
+		ret = monitor_line(monitor, line, sizeof(line), end);
+		if (ret)
+			return ret;
+	} while (!strstr(line, name));
+	if (!strstr(line, "\"error\""))
+		return 0;
+	snprintf(monitor->said, sizeof(monitor->said), "%.500s", line);
+	return -EAGAIN;
+}
+
+int monitor_run(struct monitor *monitor, const char *command)
+{
+	char text[512], id[32];
+	int ret;
+
+	snprintf(id, sizeof(id), "%d-%u", getpid(), ++monitor->commands);
+	snprintf(text, sizeof(text), "{\"id\":\"%s\",%s}\n", id, command);
+	ret = monitor_say(monitor, text);
+	return ret ? ret : monitor_answer(monitor, id);
 }
 
 /* One capability negotiation for each connection, and the machine has one for ever. */
@@ -70,10 +88,12 @@ int monitor_open(struct monitor *monitor)
 	 * "Server's responses", "QGA Synchronization").
 	 */
 	for (i = 0; i < 5 && ret; i++) {
-		ret = monitor_say(monitor,
-				  "\xff{\"execute\":\"qmp_capabilities\",\"id\":\"hello\"}\n");
+		ret = monitor_say(monitor, "\xff\n");
 		if (!ret)
-			ret = monitor_expect(monitor, "hello", NULL);
+			ret = monitor_run(monitor, "\"execute\":\"qmp_capabilities\"");
+		/* It has been negotiated before. */
+		if (ret == -EAGAIN)
+			ret = 0;
 	}
 	return ret;
 }
@@ -87,12 +107,10 @@ int monitor_set(struct monitor *monitor, const char *device, const char *propert
 		unsigned int value)
 {
 	char text[256];
-	int ret;
 
 	snprintf(text, sizeof(text),
-		 "{\"execute\":\"qom-set\",\"id\":\"set\",\"arguments\":{\"path\":\"/machine/"
-		 "peripheral/%s\",\"property\":\"%s\",\"value\":%u}}\n",
+		 "\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/machine/peripheral/%s\","
+		 "\"property\":\"%s\",\"value\":%u}",
 		 device, property, value);
-	ret = monitor_say(monitor, text);
-	return ret ? ret : monitor_expect(monitor, "\"return\"", "\"error\"");
+	return monitor_run(monitor, text);
 }

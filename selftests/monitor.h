@@ -8,6 +8,7 @@
 
 struct monitor {
 	int fd;
+	unsigned int commands;
 	char said[512]; /* the last failure that it told */
 };
 
@@ -15,10 +16,11 @@ struct monitor {
 int monitor_open(struct monitor *monitor);
 void monitor_close(struct monitor *monitor);
 
-/* A line of JSON, with its newline. */
-int monitor_say(struct monitor *monitor, const char *text);
-/* Until it says @what, however much it says before; -EAGAIN: it said @failure (may be NULL). */
-int monitor_expect(struct monitor *monitor, const char *what, const char *failure);
+/*
+ * A command, as JSON without the braces around it: "execute" and "arguments". Waits for its
+ * answer; -EAGAIN: that was an error, which @said tells.
+ */
+int monitor_run(struct monitor *monitor, const char *command);
 
 /* Sets a property of the device with the id @device. */
 int monitor_set(struct monitor *monitor, const char *device, const char *property,

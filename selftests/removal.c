@@ -162,9 +162,8 @@ static int slot_wait_off(struct slot *slot)
 static int slot_fill(struct slot *slot)
 {
 	static const char add[] =
-		"{\"execute\":\"device_add\",\"id\":\"add\",\"arguments\":{\"driver\":\"nvme\","
-		"\"id\":\"exo2\",\"serial\":\"exo2\",\"bus\":\"slot2\",\"drive\":\"disk2\",\"share-"
-		"rw\":true}}\n";
+		"\"execute\":\"device_add\",\"arguments\":{\"driver\":\"nvme\",\"id\":\"exo2\","
+		"\"serial\":\"exo2\",\"bus\":\"slot2\",\"drive\":\"disk2\",\"share-rw\":true}";
 	__u64 end = now_ms() + SOON_MS;
 	int ret = slot_wait_off(slot);
 	__u32 address;
@@ -172,9 +171,7 @@ static int slot_fill(struct slot *slot)
 	if (ret)
 		return ret;
 	do {
-		ret = monitor_say(&slot->monitor, add);
-		if (!ret)
-			ret = monitor_expect(&slot->monitor, "\"return\"", "\"error\"");
+		ret = monitor_run(&slot->monitor, add);
 		if (ret)
 			usleep(50000);
 	} while (ret && now_ms() < end);
@@ -220,9 +217,7 @@ static int every_processor_passed(void)
 /* What the machine was asked for before, it has taken up when it answers this. */
 static int machine_passed(struct slot *slot)
 {
-	int ret = monitor_say(&slot->monitor, "{\"execute\":\"query-status\",\"id\":\"passed\"}\n");
-
-	return ret ? ret : monitor_expect(&slot->monitor, "\"passed\"", NULL);
+	return monitor_run(&slot->monitor, "\"execute\":\"query-status\"");
 }
 
 /* PCI-to-PCI Bridge 1.2 section 3.2.5.3: no memory access passes the port from now on. */
