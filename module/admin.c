@@ -259,6 +259,8 @@ void exo_admin_request_event(struct exo_nvme *nvme)
 		if (nvme->async.armed)
 			return;
 		nvme->async.armed = true;
+		if (admin->asked)
+			exo_admin_scrub(admin->asked);
 		admin->asked = exo_admin_next(admin);
 	}
 	exo_admin_place(nvme, &cmd, EXO_ADMIN_CID_EVENT);

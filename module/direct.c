@@ -12,7 +12,9 @@
 #include <linux/pci.h>
 #include <linux/sched/signal.h>
 
+#include "controller.h"
 #include "direct.h"
+#include "exclusive.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
@@ -77,6 +79,7 @@ static int exo_direct_check_namespace(struct exo_nvme *nvme, u32 nsid, struct ex
 	return le16_to_cpu(list[0]) == 1 && le16_to_cpu(list[1]) == nvme->cntlid ? 0 : -EXDEV;
 }
 
+/* As many as one page lists; the numbers rise, or the device has no such list. */
 static int exo_direct_check_list(struct exo_nvme *nvme, const __le32 *list, struct exo_dma_buf *buf,
 				 u32 *nsid)
 {
@@ -84,20 +87,20 @@ static int exo_direct_check_list(struct exo_nvme *nvme, const __le32 *list, stru
 	int ret;
 
 	for (i = 0; i < EXO_NVME_PAGE / sizeof(*list); i++) {
-		u32 next = le32_to_cpu(list[i]);
+		u32 next = le32_to_cpu(READ_ONCE(list[i]));
 
 		if (!next)
 			return 0;
-		/* The device says so: it may not go round for ever. */
-		if (next <= *nsid)
+		if (next <= *nsid || next > nvme->nn)
 			return -EIO;
 		*nsid = next;
-		ret = fatal_signal_pending(current) ? -EINTR
-						    : exo_direct_check_namespace(nvme, next, buf);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		ret = exo_nvme_usable(nvme) ? exo_direct_check_namespace(nvme, next, buf) : -ENODEV;
 		if (ret)
 			return ret;
 	}
-	return -EAGAIN;
+	return -EIO;
 }
 
 /* All active ones. *nsid: the one that is not this controller's alone. */
@@ -114,11 +117,9 @@ static int exo_direct_check_namespaces(struct exo_nvme *nvme, u32 *nsid)
 	if (ret)
 		goto out_list;
 	*nsid = 0;
-	do {
-		ret = exo_admin_identify(nvme, *nsid, NVME_ID_CNS_NS_ACTIVE_LIST, &list);
-		if (!ret)
-			ret = exo_direct_check_list(nvme, list.va, &buf, nsid);
-	} while (ret == -EAGAIN);
+	ret = exo_admin_identify(nvme, 0, NVME_ID_CNS_NS_ACTIVE_LIST, &list);
+	if (!ret)
+		ret = exo_direct_check_list(nvme, list.va, &buf, nsid);
 	exo_nvme_buf_free(nvme, &buf);
 out_list:
 	exo_nvme_buf_free(nvme, &list);
@@ -132,10 +133,14 @@ static int exo_direct_explain(struct exo_call *call, int err, u32 nsid)
 	switch (err) {
 	case -EXDEV:
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_SHARED_NAMESPACE, field, nsid, 0);
+	case -EBUSY:
+		return exo_refuse(call, err, EXO_REASON_EXCLUSIVE, field, id, 0);
 	case -ENODEV:
 		return exo_refuse(call, err, EXO_REASON_STALE, field, id, 0);
 	case -ENOMEM:
 		return exo_refuse(call, err, EXO_REASON_MEMORY, field, 0, 0);
+	case -ENOSPC:
+		return exo_refuse(call, err, EXO_REASON_TABLE_FULL, field, 0, 0);
 	case -ETIMEDOUT:
 		return exo_refuse(call, err, EXO_REASON_DEVICE, field, exo_admin_timeout_ms(), 0);
 	case -EIO:
@@ -147,10 +152,23 @@ static int exo_direct_explain(struct exo_call *call, int err, u32 nsid)
 
 /* ---- all ---- */
 
-int exo_direct_check(struct exo_call *call, struct exo_nvme *nvme)
+static int exo_direct_ask(const struct exo_controller *controller, u32 *nsid)
 {
+	struct exo_nvme *nvme = controller->nvme;
+
+	guard(rwsem_read)(&nvme->busy);
+	if (!exo_nvme_usable(nvme))
+		return -ENODEV;
+	if (!nvme->exclusive || !exo_exclusive_admits(controller))
+		return -EBUSY;
+	return exo_direct_check_namespaces(nvme, nsid);
+}
+
+int exo_direct_check(struct exo_call *call, const struct exo_controller *controller)
+{
+	struct exo_nvme *nvme = controller->nvme;
 	u32 field = EXO_FIELD(queue_create, mode), nsid = 0;
-	int ret = -ENODEV;
+	int ret;
 
 	if (!nvme->dma.domain)
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_UNTRANSLATED, field, 0, 0);
@@ -158,10 +176,7 @@ int exo_direct_check(struct exo_call *call, struct exo_nvme *nvme)
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_INTERRUPTS, field, 0, 0);
 	if (exo_direct_doorbells_shared(nvme))
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_DOORBELLS, field, 0, 0);
-	scoped_guard(rwsem_read, &nvme->busy) {
-		if (exo_nvme_usable(nvme))
-			ret = exo_direct_check_namespaces(nvme, &nsid);
-	}
+	ret = exo_direct_ask(controller, &nsid);
 	return ret ? exo_direct_explain(call, ret, nsid) : 0;
 }
 

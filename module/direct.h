@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 struct exo_call;
-struct exo_nvme;
+struct exo_controller;
 struct exo_pfn;
 struct exo_queue;
 struct exo_queue_create;
@@ -18,7 +18,7 @@ struct exo_queue_create;
 #define EXO_DOORBELL_PAGES 2u /* the submission queue's, then the completion queue's */
 
 /* Is all there that keeps such a queue in its bounds? 0 or the refusal, each with its reason. */
-int exo_direct_check(struct exo_call *call, struct exo_nvme *nvme);
+int exo_direct_check(struct exo_call *call, const struct exo_controller *controller);
 
 /* Doorbell page 0 or 1 of the queue: registers, or once it is dead a page of all ones. */
 void exo_direct_doorbell(const struct exo_queue *q, u32 which, struct exo_pfn *at);

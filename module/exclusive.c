@@ -35,7 +35,11 @@ void exo_exclusive_leave(struct exo_nvme *nvme)
 	if (!atomic_dec_and_test(&nvme->exclusive_uses))
 		return;
 	guard(rwsem_write)(&nvme->busy);
-	exo_nvme_restart(nvme);
+	if (nvme->direct) {
+		exo_nvme_restart(nvme);
+		exo_extent_forget_all(nvme);
+	}
+	nvme->direct = false;
 	nvme->exclusive = NULL;
 }
 

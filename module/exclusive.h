@@ -5,8 +5,9 @@
  * so commands that nobody checks reach nothing of anybody else's.
  *
  * It begins only when nobody has anything there, and lasts as long as a controller object
- * or a queue of its own lives. Then the controller is reset: what a direct queue may have
- * led it to believe is forgotten before others come.
+ * or a queue of its own lives. If a direct queue was among them the controller is reset then,
+ * and what it said of its namespaces is forgotten, with the extents that rest on it: their
+ * holder could have it say anything.
  */
 #ifndef EXO_EXCLUSIVE_H
 #define EXO_EXCLUSIVE_H

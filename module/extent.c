@@ -17,6 +17,8 @@
 #include "params.h"
 #include "queue.h"
 
+static struct lock_class_key exo_namespace_kill_class;
+
 #define EXO_RIGHTS_EXTENT (EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM)
 
 static bool exo_namespace_gone(struct exo_object *obj)
@@ -121,6 +123,8 @@ static struct exo_namespace *exo_namespace_ask(struct exo_nvme *nvme, u32 nsid)
 	if (!ns)
 		return ERR_PTR(-ENOMEM);
 	exo_object_init(&ns->object, &exo_namespace_ops);
+	/* It ends when the last queue of an exclusive function does, under that one's. */
+	lockdep_set_class(&ns->object.kill_lock, &exo_namespace_kill_class);
 	exo_nvme_get(nvme);
 	ns->nvme = nvme;
 	ns->nsid = nsid;
@@ -227,14 +231,26 @@ static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_n
 	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64));
 }
 
-/* From here on nothing new uses it; what did ends before anybody is told. */
+/* True: by us. From here on nothing new uses it. */
+static bool exo_namespace_forget(struct exo_namespace *ns)
+{
+	struct exo_nvme *nvme = ns->nvme;
+
+	guard(mutex)(&nvme->lock);
+	if (xa_load(&nvme->namespaces, ns->nsid) != ns)
+		return false;
+	WRITE_ONCE(ns->gone, true);
+	xa_erase(&nvme->namespaces, ns->nsid);
+	return true;
+}
+
+/* What used it ends before anybody is told. */
 static void exo_namespace_end(struct exo_namespace *ns, u64 how)
 {
 	struct exo_nvme *nvme = ns->nvme;
 
-	WRITE_ONCE(ns->gone, true);
-	scoped_guard(mutex, &nvme->lock)
-		xa_erase(&nvme->namespaces, ns->nsid);
+	if (!exo_namespace_forget(ns))
+		return;
 	exo_queue_kill_users(nvme, &ns->object);
 	exo_event_namespace(&ns->object, how);
 	exo_object_let_go(&ns->object);
@@ -284,6 +300,21 @@ static bool exo_namespace_listed(const __le32 *list, u32 nsid)
 		if (le32_to_cpu(list[i]) == nsid)
 			return true;
 	return false;
+}
+
+void exo_extent_forget_all(struct exo_nvme *nvme)
+{
+	struct exo_namespace *ns;
+	unsigned long nsid = 0;
+
+	lockdep_assert_held_write(&nvme->busy);
+	while ((ns = exo_namespace_used(nvme, &nsid))) {
+		if (exo_namespace_forget(ns)) {
+			exo_event_namespace(&ns->object, EXO_NAMESPACE_CHANGED);
+			exo_object_let_go(&ns->object);
+		}
+		exo_object_put(&ns->object);
+	}
 }
 
 void exo_namespaces_changed(struct exo_nvme *nvme, const __le32 *list)

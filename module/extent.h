@@ -41,8 +41,12 @@ struct exo_namespace {
 	u32 copy_blocks;
 };
 
-/* Has anybody an extent there? nvme->busy is held for writing. */
+/*
+ * Both with nvme->busy held for writing. Has anybody an extent there? And: what the device
+ * said is believed no more; extents that rest on it are stale. No queue is live.
+ */
 bool exo_extent_any(struct exo_nvme *nvme);
+void exo_extent_forget_all(struct exo_nvme *nvme);
 
 static inline struct exo_namespace *exo_namespace_of(struct exo_object *obj)
 {

@@ -209,7 +209,7 @@ static int exo_nvme_enable(struct exo_nvme *nvme)
 	if (ret)
 		return ret;
 	exo_quarantine_release(nvme->address);
-	trace_exo_reset(nvme, "bind");
+	trace_exo_reset(nvme, nvme->direct ? "no longer exclusive" : "bind");
 	/* Steps 3 to 6: admin queue, configuration, enable, wait until it is. */
 	exo_admin_reset(nvme);
 	writel(cc, nvme->regs + NVME_REG_CC);
@@ -366,7 +366,9 @@ void exo_nvme_restart(struct exo_nvme *nvme)
 	lockdep_assert_held_write(&nvme->busy);
 	if (exo_nvme_reenable(nvme))
 		return;
-	if (exo_nvme_set_queues(nvme, &queues) || queues < nvme->queues)
+	if (exo_nvme_identify(nvme))
+		exo_nvme_fail(nvme, "it does not say what it is after a reset");
+	else if (exo_nvme_set_queues(nvme, &queues) || queues < nvme->queues)
 		exo_nvme_fail(nvme, "it has fewer queues after a reset");
 	else
 		exo_async_start(nvme);

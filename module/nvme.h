@@ -69,6 +69,7 @@ struct pci_dev;
  * @root: root of the derivation tree
  * @controller: the object that root claims name: all queues
  * @exclusive: what has the function to itself, or NULL. Written with @busy held for writing
+ * @direct: since it is, there was a direct queue; likewise
  * @exclusive_uses: controller objects and queues that keep it so
  * @busy: read: a call is using the hardware and what it makes is on no list yet;
  *	write: unbind waits for such calls. Nothing of a program is touched under it
@@ -116,6 +117,7 @@ struct exo_nvme {
 	struct exo_cap *root;
 	struct exo_controller *controller;
 	struct exo_controller *exclusive;
+	bool direct;
 	atomic_t exclusive_uses;
 
 	struct rw_semaphore busy;

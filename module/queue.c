@@ -430,8 +430,12 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 	scoped_guard(spinlock, &nvme->list_lock)
 		list_add(&q->on_nvme, &nvme->live_queues);
 	ret = exo_exclusive_join(q->controller, &q->joined);
-	if (!ret && exo_queue_is_direct(q) && !q->joined)
-		ret = -EBUSY;
+	if (!ret && exo_queue_is_direct(q)) {
+		ret = q->joined ? 0 : -EBUSY;
+		/* Read with @busy held for writing. */
+		if (!ret)
+			WRITE_ONCE(nvme->direct, true);
+	}
 	if (!ret)
 		ret = exo_rings_map(q);
 	if (!ret)
@@ -503,7 +507,7 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 				  cmd->depth, controller->nvme->depth_max);
 	ret = exo_poller_check(call);
 	if (!ret && cmd->mode == EXO_QUEUE_DIRECT)
-		ret = exo_direct_check(call, controller->nvme);
+		ret = exo_direct_check(call, controller);
 	if (ret)
 		return ret;
 	if (!exo_budget_take(&controller->budget, 1, &left))

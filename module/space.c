@@ -309,8 +309,9 @@ static void exo_attachment_sever(struct exo_binding *binding)
 
 	if (!exo_attachment_drain(att))
 		exo_quarantine(space->nvme, &att->frames->object, att->pages);
-	exo_attachment_unmap(att);
+	/* In this order: who maps next and gets the same address finds its offset free. */
 	exo_attachment_leave(att);
+	exo_attachment_unmap(att);
 	trace_exo_detach(space->nvme->address, 0, 0, binding->cap);
 }
 
@@ -400,7 +401,8 @@ static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap,
 	if (!exo_nvme_usable(nvme))
 		return -ESTALE;
 	/* An offset that is no address, and the reverse, would be of no use. */
-	if (!exo_exclusive_admits(controller) || (nvme->exclusive && att->entered))
+	if (!exo_exclusive_admits(controller) ||
+	    (nvme->exclusive && nvme->dma.domain && att->entered))
 		return -EBUSY;
 	ret = exo_dma_map(&nvme->dma, &att->map, frames->pages + cap->start, cap->len,
 			  frames->order, access);
@@ -437,7 +439,8 @@ static int exo_attachment_explain(struct exo_call *call, int err)
 static int exo_attachment_place(struct exo_attachment *att, struct exo_cap *cap,
 				const struct exo_controller *controller)
 {
-	bool mapped_first = READ_ONCE(att->space->nvme->exclusive);
+	struct exo_nvme *nvme = att->space->nvme;
+	bool mapped_first = nvme->dma.domain && READ_ONCE(nvme->exclusive);
 	int ret = 0;
 
 	if (!mapped_first)

@@ -25,10 +25,11 @@ static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
 
 void exo_queue_scan(struct exo_queue *q)
 {
-	u32 posted = q->posted, count;
+	u32 posted = q->posted, end = posted + q->mask + 1, count;
 
 	lockdep_assert_held(&q->lock);
-	for (;;) {
+	/* A direct queue on the same function may write there as fast as we look. */
+	while (posted != end) {
 		u32 dword3 = exo_queue_dword3(q, posted);
 		u32 cid = dword3 & 0xffff;
 

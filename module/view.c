@@ -61,7 +61,7 @@ static vm_fault_t exo_view_insert(struct vm_area_struct *vma, unsigned long addr
 	pgprot_t prot = vm_get_page_prot(vma->vm_flags);
 
 	return vmf_insert_pfn_prot(vma, addr, at->pfn,
-				   at->registers ? pgprot_noncached(prot) : prot);
+				   at->registers ? pgprot_decrypted(pgprot_noncached(prot)) : prot);
 }
 
 /* The faulting entry, then its neighbours within a naturally aligned group. */

@@ -140,6 +140,10 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 	};
 	int r = check_idle(q, name);
 
+	if (!r && q->direct && !exo_buf_capability(q, buf))
+		r = exo_queue_fail(q, -EFAULT, NULL,
+				   "%s refused: the buffer is not of exo_buf_alloc(), or is gone",
+				   name);
 	if (!r)
 		r = exo_direct_within(q, name, opcode == EXO_NVME_WRITE ? EXO_WRITE : EXO_READ,
 				      block, nblocks);

@@ -838,7 +838,8 @@ struct exo_frame_name {
  * An exclusive controller is made only while nobody has a queue, attached frames or an
  * extent on the function. From then on these are made, there, through it and the
  * controllers made through it alone; who holds those is one trust domain. That ends when
- * the last of these controllers and of their queues is dead; the device is reset then.
+ * the last of these controllers and of their queues is dead. If there was a direct queue
+ * the device is reset then, and extents that were made there are stale.
  *
  * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, or is to be
  * exclusive and is in use, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC, ENOMEM.
@@ -1066,8 +1067,8 @@ struct exo_log {
  *	this session on this NVMe function. PRP1 of a command is such an offset
  *
  * The buffer space serves all queues that this session creates on the function. On an
- * exclusive function an offset is also the address that the device uses, so that the
- * PRPs of a direct queue's commands are offsets too. When frames go from there the device
+ * exclusive function behind an IOMMU an offset is also the address that the device uses, so
+ * that the PRPs of a direct queue's commands are offsets too. When frames go from there the device
  * can reach them no more; a command in flight that needs them fails.
  *
  * Errors: ENOENT, ESTALE, EBUSY the function is another's alone, ENODEV, EACCES, EINVAL, EEXIST already attached by
@@ -1185,8 +1186,8 @@ struct exo_dma_detach {
  * The program follows the NVMe base specification: sections 3.3.3 for the rings, 4.1.1 for
  * the PRPs. It alone rings doorbells; of the control page only cq_head is used, by EXO_WAIT.
  * The submission queue, the lists and the completion queue are the device's; no extent is
- * attached. When the queue dies the doorbells read as all ones, and writing there does
- * nothing.
+ * attached. When the queue dies a page of all ones takes the place of the doorbells, and
+ * writing there rings nothing.
  *
  * A queue with a thread needs no call for what a program does most: the thread takes
  * commands from the ring as EXO_QUEUE_SUBMIT does, with the same check. Its time is
