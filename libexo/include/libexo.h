@@ -4,7 +4,8 @@
  *
  * Read in this order; each header mirrors the source file of its name:
  *
- *	<libexo/session.h>  exo_open(): a session and an extent to work on
+ *	<libexo/session.h>  exo_open(): a session and an extent to work on, or, without the
+ *	                    module, a file: "uring:FILE"
  *	<libexo/queue.h>    prepare, submit, reap; raw commands and completions
  *	<libexo/times.h>    when each command was submitted and seen to be complete
  *	<libexo/wait.h>     wait for completions: one queue, or any of several

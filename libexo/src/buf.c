@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define CHUNK (1ul << EXO_BUF_CHUNK_SHIFT)
 #define RANGE_MAX (64ul << 30)
@@ -173,13 +173,14 @@ static int map_frames(struct exo *x, const struct exo_buf *buf, uint64_t mmap_of
 }
 
 /* Take the mapping away and keep the addresses reserved. */
-static void unmap_frames(const struct exo_buf *buf)
+void exo_buf_unmap(const struct exo_buf *buf)
 {
 	mmap((void *)buf->at, buf->chunks << EXO_BUF_CHUNK_SHIFT, PROT_NONE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
-static int place(struct exo *x, struct exo_buf *buf)
+/* Addresses for @buf, by its chunks. */
+int exo_buf_place(struct exo *x, struct exo_buf *buf)
 {
 	pthread_mutex_lock(&x->lock);
 	buf->at = take_chunks(x, buf);
@@ -192,10 +193,11 @@ static int place(struct exo *x, struct exo_buf *buf)
 }
 
 /* From here on exo_buf_offset() finds the buffer. */
-static void publish(struct exo *x, struct exo_buf *buf)
+void exo_buf_publish(struct exo *x, struct exo_buf *buf)
 {
 	pthread_mutex_lock(&x->lock);
 	set_delta(x, buf, buf->offset - buf->at);
+	buf->freed = false;
 	buf->next = x->buf_first;
 	x->buf_first = buf;
 	pthread_mutex_unlock(&x->lock);
@@ -211,7 +213,7 @@ static void unpublish(struct exo *x, struct exo_buf *buf)
 		*at = buf->next;
 }
 
-static void unplace(struct exo *x, struct exo_buf *buf)
+void exo_buf_unplace(struct exo *x, struct exo_buf *buf)
 {
 	pthread_mutex_lock(&x->lock);
 	unpublish(x, buf);
@@ -219,21 +221,12 @@ static void unplace(struct exo *x, struct exo_buf *buf)
 	pthread_mutex_unlock(&x->lock);
 }
 
-int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
+int exo_module_buf_alloc(struct exo *x, size_t bytes, void **out)
 {
-	struct exo *x = exo_queue_handle(q);
 	struct exo_frames_alloc frames;
 	struct exo_buf *buf;
 	int r;
 
-	*out = NULL;
-	if (!bytes || bytes > RANGE_MAX)
-		return exo_fail(x, -EINVAL, NULL, "a buffer cannot have %zu bytes", bytes);
-	r = exo_check_held(x, EXO_TYPE_POOL);
-	if (!r)
-		r = exo_check_held(x, EXO_TYPE_CONTROLLER);
-	if (r)
-		return r;
 	buf = calloc(1, sizeof(*buf));
 	if (!buf)
 		return exo_fail(x, -ENOMEM, NULL, "no memory to note a buffer in");
@@ -243,7 +236,7 @@ int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
 	buf->frames = frames.out_cap;
 	buf->bytes = (size_t)frames.count * FRAME << frames.order;
 	buf->chunks = (buf->bytes + CHUNK - 1) >> EXO_BUF_CHUNK_SHIFT;
-	r = place(x, buf);
+	r = exo_buf_place(x, buf);
 	if (r)
 		goto out_drop;
 	r = map_frames(x, buf, frames.out_mmap_offset);
@@ -252,14 +245,14 @@ int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
 	r = attach_frames(x, buf->frames, &buf->offset);
 	if (r)
 		goto out_unmap;
-	publish(x, buf);
+	exo_buf_publish(x, buf);
 	*out = (void *)buf->at;
 	return 0;
 
 out_unmap:
-	unmap_frames(buf);
+	exo_buf_unmap(buf);
 out_unplace:
-	unplace(x, buf);
+	exo_buf_unplace(x, buf);
 out_drop:
 	drop_frames(x, frames.out_cap);
 out_free:
@@ -267,23 +260,38 @@ out_free:
 	return r;
 }
 
+int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
+{
+	struct exo *x = exo_queue_handle(q);
+	int r;
+
+	*out = NULL;
+	if (!bytes || bytes > RANGE_MAX)
+		return exo_fail(x, -EINVAL, NULL, "a buffer cannot have %zu bytes", bytes);
+	r = exo_check_held(x, EXO_TYPE_POOL);
+	if (!r)
+		r = exo_check_held(x, EXO_TYPE_CONTROLLER);
+	return r ? r : x->backend->buf_alloc(x, bytes, out);
+}
+
 /* The buffer that begins at @at, or NULL. The caller holds the lock. */
 static struct exo_buf *find_buf(struct exo *x, const void *at)
 {
 	size_t chunk = ((uintptr_t)at - x->buf_base) >> EXO_BUF_CHUNK_SHIFT;
 
-	if (chunk >= x->buf_chunks || !x->bufs[chunk] || x->bufs[chunk]->at != (uintptr_t)at)
+	if (chunk >= x->buf_chunks || !x->bufs[chunk] || x->bufs[chunk]->at != (uintptr_t)at ||
+	    x->bufs[chunk]->freed)
 		return NULL;
 	return x->bufs[chunk];
 }
 
 /* Dropping the frames detaches them first, which waits for commands in flight. */
-static void release(struct exo *x, struct exo_buf *buf, uint32_t frames)
+void exo_module_buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames)
 {
 	if (frames)
 		drop_frames(x, frames);
-	unmap_frames(buf);
-	unplace(x, buf);
+	exo_buf_unmap(buf);
+	exo_buf_unplace(x, buf);
 	free(buf);
 }
 
@@ -309,7 +317,7 @@ int exo_buf_free(struct exo_queue *q, void *at)
 	pthread_mutex_unlock(&x->lock);
 	if (!buf)
 		return no_buffer(x, at);
-	release(x, buf, frames);
+	x->backend->buf_release(x, buf, frames);
 	return 0;
 }
 
@@ -380,9 +388,16 @@ enum exo_fate exo_buf_fate(struct exo *x, uint64_t prp1)
 /* At exo_close(): nobody else uses the handle any more. */
 void exo_buf_release_all(struct exo *x)
 {
+	bool left = false;
+
 	for (size_t i = 0; i < x->buf_chunks; i++)
-		if (x->bufs[i])
-			release(x, x->bufs[i], x->bufs[i]->frames);
+		if (x->bufs[i] && !x->bufs[i]->freed)
+			x->backend->buf_release(x, x->bufs[i], x->bufs[i]->frames);
+	/* What a command has that would not end is not pulled away under the kernel. */
+	for (size_t i = 0; i < x->buf_chunks; i++)
+		left |= !!x->bufs[i];
+	if (left)
+		return;
 	if (x->buf_base)
 		munmap((void *)x->buf_base, x->buf_chunks << EXO_BUF_CHUNK_SHIFT);
 	free(x->buf_delta);

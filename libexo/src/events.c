@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define ENTRIES_DEFAULT 64
 #define STATUS_PAGE 4096 /* before the events */
@@ -171,6 +171,9 @@ int exo_events_open(struct exo *x, unsigned int entries)
 
 	if (x->events.ring)
 		return 0;
+	r = exo_check_module(x, "events");
+	if (r)
+		return r;
 	r = create(x, entries ? entries : ENTRIES_DEFAULT, &arg);
 	if (r)
 		return r;

@@ -2,7 +2,7 @@
 /*
  * What the device says of itself, asked through the handle's capabilities.
  */
-#include "private.h"
+#include "backend.h"
 
 static int identify(struct exo *x, uint32_t cap, uint32_t cns, void *data, const char *what)
 {
@@ -13,8 +13,11 @@ static int identify(struct exo *x, uint32_t cap, uint32_t cns, void *data, const
 		.cns = cns,
 		.data = exo_sys_address(data),
 	};
-	int r = exo_sys_identify(x->fd, &arg);
+	int r = exo_check_module(x, "Identify data");
 
+	if (r)
+		return r;
+	r = exo_sys_identify(x->fd, &arg);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot identify the %s %s (CNS %#x)", what,
 				x->address, cns);
@@ -41,8 +44,11 @@ int exo_log_page(struct exo *x, uint32_t lid, void *data, uint32_t len, uint64_t
 		.len = len,
 		.data = exo_sys_address(data),
 	};
-	int r = exo_sys_log(x->fd, &arg);
+	int r = exo_check_module(x, "log pages");
 
+	if (r)
+		return r;
+	r = exo_sys_log(x->fd, &arg);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot read log page %#x of %s", lid, x->address);
 	if (time)

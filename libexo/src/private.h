@@ -18,7 +18,8 @@
 
 #define EXO_SENTENCE_MAX 512
 #define EXO_NAME_MAX 64
-#define EXO_TOKENS_MAX 3 /* an extent, a controller, a pool */
+#define EXO_SERIAL_MAX 256 /* 21 for a controller's, more for the name of a file */
+#define EXO_TOKENS_MAX 3   /* an extent, a controller, a pool */
 
 /* error.c */
 
@@ -42,12 +43,17 @@ const char *exo_error_sentence(const struct exo_error *error, int result);
 void exo_describe_command(char *buf, size_t size, const struct exo_nvme_command *command,
 			  uint64_t first);
 
+/* backend.h */
+struct exo_backend;
+struct exo_uring;
+
 /* spec.c */
 
 enum exo_spec_kind {
 	EXO_SPEC_SESSION, /* "exo:NAME" */
 	EXO_SPEC_NVME,	  /* "nvme:BDF/NSID..." */
 	EXO_SPEC_TOKENS,  /* "token:TEXT,TEXT,TEXT" */
+	EXO_SPEC_URING,	  /* "uring:PATH" */
 };
 
 /**
@@ -64,6 +70,7 @@ enum exo_spec_kind {
  * @len_bytes: @len counts bytes
  * @token_count: tokens
  * @tokens: of "token:TEXT,..."
+ * @path: of "uring:PATH", within the text that was parsed
  */
 struct exo_spec {
 	enum exo_spec_kind kind;
@@ -78,6 +85,7 @@ struct exo_spec {
 	uint64_t len;
 	unsigned int token_count;
 	uint8_t tokens[EXO_TOKENS_MAX][16];
+	const char *path;
 };
 
 int exo_spec_parse(const char *text, struct exo_spec *spec, const char **problem);
@@ -159,10 +167,13 @@ int exo_dispatch_unmet(struct exo *x);
 
 struct exo_buf;
 struct exo_queue_private;
+struct exo_uring_queue;
 
 /**
  * struct exo - a handle
- * @fd: the session, ours to close
+ * @backend: what stands behind it
+ * @uring: of the one that is emulated, or NULL
+ * @fd: the session, ours to close; -1: there is none
  * @extent: capability numbers in it
  * @direct: of direct queues too
  * @own_session: no other handle, and nobody else, uses the session
@@ -185,6 +196,8 @@ struct exo_queue_private;
  * @buf_first: all buffers that were published
  */
 struct exo {
+	const struct exo_backend *backend;
+	struct exo_uring *uring;
 	int fd;
 	uint32_t extent;
 	uint32_t controller;
@@ -203,7 +216,7 @@ struct exo {
 	struct exo_copy_limits copy;
 	uint32_t io_timeout_ms;
 	char address[16];
-	char serial[21];
+	char serial[EXO_SERIAL_MAX];
 	char model[41];
 
 	struct exo_events events;
@@ -238,6 +251,7 @@ int exo_fail(struct exo *x, int result, const struct exo_detail *detail, const c
  * @spin_ns: how long a wait looks before it sleeps
  * @rw: mapping of control page and submission ring
  * @ro: mapping of status page and completion queue
+ * @uring: of an emulated queue, or NULL
  * @error: the latest failure
  */
 struct exo_queue_private {
@@ -253,6 +267,7 @@ struct exo_queue_private {
 	size_t rw_size;
 	void *ro;
 	size_t ro_size;
+	struct exo_uring_queue *uring;
 	struct exo_error error;
 	char sentence[EXO_SENTENCE_MAX];
 };
@@ -271,6 +286,8 @@ static inline struct exo_queue_private *exo_queue_private(const struct exo_queue
 void exo_stamp_submitted(struct exo_queue *q) __attribute__((cold));
 
 void exo_cids_init(struct exo_queue *q);
+struct exo_queue_private *exo_queue_alloc(uint32_t depth, bool times);
+int exo_queue_enlist(struct exo *x, struct exo_queue_private *p);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
@@ -298,10 +315,13 @@ bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t o
  * @chunks: chunks it takes
  * @bytes: size of its frames
  * @offset: in buffer space; stays when it is gone, for commands that name it
- * @frames: capability number of its frames; 0: gone, see @fate, or being freed
+ * @frames: capability number of its frames; 0: gone, see @fate, or being freed, or
+ *	emulated
  * @fate: what became of them
  * @spare: the program can do without it
  * @busy: a command uses it; only while something is being given up
+ * @freed: emulated, and only commands in flight still have it
+ * @refs: emulated: commands in flight that use it, and 1 until it is freed
  */
 struct exo_buf {
 	struct exo_buf *next;
@@ -313,11 +333,17 @@ struct exo_buf {
 	enum exo_fate fate;
 	bool spare;
 	bool busy;
+	bool freed;
+	unsigned int refs;
 };
 
 uint32_t exo_buf_lose(struct exo *x, struct exo_buf *buf, enum exo_fate fate);
 enum exo_fate exo_buf_fate(struct exo *x, uint64_t prp1);
 int exo_buf_reserve(struct exo *x);
+int exo_buf_place(struct exo *x, struct exo_buf *buf);
+void exo_buf_publish(struct exo *x, struct exo_buf *buf);
+void exo_buf_unplace(struct exo *x, struct exo_buf *buf);
+void exo_buf_unmap(const struct exo_buf *buf);
 void exo_buf_release_all(struct exo *x);
 
 #endif /* LIBEXO_PRIVATE_H */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define DEPTH_DEFAULT 128
 #define CONTROL_PAGE 4096 /* before the entries, in either mapping */
@@ -103,7 +103,7 @@ static void drop_queue(struct exo *x, uint32_t cap)
 }
 
 /* The queue and its arrays, in one piece of memory. */
-static struct exo_queue_private *alloc_queue(uint32_t depth, bool times)
+struct exo_queue_private *exo_queue_alloc(uint32_t depth, bool times)
 {
 	size_t user_data = depth * sizeof(uint64_t), cids = depth * sizeof(uint16_t);
 	size_t stamps = times ? depth * sizeof(struct exo_times) : 0;
@@ -186,7 +186,8 @@ static int attach_extent(struct exo *x, uint32_t queue)
 	return 0;
 }
 
-static int enlist(struct exo *x, struct exo_queue_private *p)
+/* From here on the handle knows the queue, and the queue the handle's buffers. */
+int exo_queue_enlist(struct exo *x, struct exo_queue_private *p)
 {
 	int r;
 
@@ -205,38 +206,30 @@ static int enlist(struct exo *x, struct exo_queue_private *p)
 	return 0;
 }
 
-int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct exo_queue **out)
+int exo_module_queue_open(struct exo *x, const struct exo_queue_options *options,
+			  struct exo_queue **out)
 {
-	struct exo_queue_options options;
 	struct exo_queue_private *p;
 	struct exo_queue_create arg;
 	int r;
 
-	*out = NULL;
-	r = exo_check_held(x, EXO_TYPE_CONTROLLER);
-	if (!r)
-		r = exo_check_held(x, EXO_TYPE_EXTENT);
-	if (!r)
-		r = read_options(x, from, &options);
+	r = create(x, options, &arg);
 	if (r)
 		return r;
-	r = create(x, &options, &arg);
-	if (r)
-		return r;
-	p = alloc_queue(options.depth, options.times);
+	p = exo_queue_alloc(options->depth, options->times);
 	if (!p) {
-		r = exo_fail(x, -ENOMEM, NULL, "no memory for a queue of depth %u", options.depth);
+		r = exo_fail(x, -ENOMEM, NULL, "no memory for a queue of depth %u", options->depth);
 		goto out_drop;
 	}
 	r = map_rings(x, p, &arg);
 	if (r)
 		goto out_free;
 	r = set_up(x, p, &arg);
-	p->spin_ns = options.spin_ns;
+	p->spin_ns = options->spin_ns;
 	if (!r && !p->q.direct)
 		r = attach_extent(x, arg.out_cap);
 	if (!r)
-		r = enlist(x, p);
+		r = exo_queue_enlist(x, p);
 	if (r)
 		goto out_unmap;
 	*out = &p->q;
@@ -250,6 +243,29 @@ out_free:
 out_drop:
 	drop_queue(x, arg.out_cap);
 	return r;
+}
+
+void exo_module_queue_close(struct exo_queue_private *p)
+{
+	if (p->cap)
+		drop_queue(p->x, p->cap);
+	unmap_rings(p);
+	free(p->q.direct);
+	free(p);
+}
+
+int exo_queue_create(struct exo *x, const struct exo_queue_options *from, struct exo_queue **out)
+{
+	struct exo_queue_options options;
+	int r;
+
+	*out = NULL;
+	r = exo_check_held(x, EXO_TYPE_CONTROLLER);
+	if (!r)
+		r = exo_check_held(x, EXO_TYPE_EXTENT);
+	if (!r)
+		r = read_options(x, from, &options);
+	return r ? r : x->backend->queue_open(x, &options, out);
 }
 
 /* The kernel waits for the commands of the others. */
@@ -277,15 +293,13 @@ void exo_queue_destroy(struct exo_queue *q)
 		break;
 	}
 	pthread_mutex_unlock(&p->x->lock);
-	if (p->cap)
-		drop_queue(p->x, p->cap);
-	unmap_rings(p);
-	free(q->direct);
-	free(p);
+	p->x->backend->queue_close(p);
 }
 
 const char *exo_queue_mode(const struct exo_queue *q)
 {
+	if (q->emulated)
+		return "emulated, no isolation";
 	return q->direct ? "direct" : "checked";
 }
 
@@ -315,6 +329,8 @@ static bool extent_is_stale(struct exo *x)
 {
 	struct exo_cap_query about = { .cap = x->extent };
 
+	if (x->uring)
+		return false;
 	return x->fates[EXO_TYPE_EXTENT] != EXO_HELD || exo_sys_cap_query(x->fd, &about) == -ESTALE;
 }
 
@@ -404,6 +420,21 @@ static int __attribute__((noinline)) submit_past_thread(struct exo_queue *q, uin
 	return r > 0 ? r : 0;
 }
 
+/* Nobody but the library takes them. */
+static int __attribute__((noinline)) submit_emulated(struct exo_queue *q, uint32_t prepared)
+{
+	int r;
+
+	q->detail.reason = EXO_REASON_NONE;
+	r = exo_queue_private(q)->x->backend->submit(q);
+	if (r < 0)
+		return refused(q, r);
+	q->sq_head += r;
+	if ((uint32_t)r != prepared)
+		refused(q, 0);
+	return r;
+}
+
 /* No system call while the thread looks. Pairs with the barrier between what it says and its look. */
 static int submit_to_thread(struct exo_queue *q, uint32_t prepared)
 {
@@ -412,6 +443,8 @@ static int submit_to_thread(struct exo_queue *q, uint32_t prepared)
 		q->sq_head = q->sq_tail;
 		return prepared;
 	}
+	if (q->emulated)
+		return submit_emulated(q, prepared);
 	return prepared || exo_stuck(q) ? submit_past_thread(q, q->sq_tail) : 0;
 }
 
@@ -471,4 +504,12 @@ unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep)
 	if ((int32_t)(q->control->sq_tail - q->sq_tail) > 0)
 		__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
 	return n;
+}
+
+/* What the inline functions call, of an emulated queue that seems empty. */
+void exo_emulate(const struct exo_queue *q)
+{
+	struct exo_queue_private *p = exo_queue_private(q);
+
+	p->x->backend->post(&p->q);
 }

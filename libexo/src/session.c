@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define RIGHTS (EXO_READ | EXO_WRITE | EXO_TRIM)
 
@@ -365,6 +365,8 @@ static int open_spec(struct exo *x, struct exo_spec *spec, unsigned int rights)
 		return open_nvme(x, spec, rights);
 	case EXO_SPEC_TOKENS:
 		return open_tokens(x, spec, rights);
+	case EXO_SPEC_URING:
+		return exo_uring_open(x, spec->path, rights);
 	case EXO_SPEC_SESSION:
 		break;
 	}
@@ -436,11 +438,38 @@ static int open_by_name(struct exo *x, const char *name, unsigned int rights)
 	if (r)
 		return exo_fail(x, r, NULL, "cannot understand \"%.128s\": %s", name, problem);
 	r = open_spec(x, &spec, rights);
-	if (!r)
-		r = learn_extent(x);
+	/* An emulation has been told all there is to learn. */
+	if (r || spec.kind == EXO_SPEC_URING)
+		return r;
+	r = learn_extent(x);
 	if (!r)
 		r = learn_controller(x);
 	return r;
+}
+
+static void close_session(struct exo *x)
+{
+	if (x->own_extent && x->extent)
+		drop_cap(x, x->extent);
+	if (x->fd >= 0)
+		close(x->fd);
+}
+
+const struct exo_backend exo_backend_module = {
+	.queue_open = exo_module_queue_open,
+	.queue_close = exo_module_queue_close,
+	.buf_alloc = exo_module_buf_alloc,
+	.buf_release = exo_module_buf_release,
+	.sleep = exo_module_sleep,
+	.close = close_session,
+};
+
+int exo_check_module(struct exo *x, const char *what)
+{
+	if (!x->uring)
+		return 0;
+	return exo_fail(x, -EOPNOTSUPP, NULL,
+			"%s need the module, and this handle is emulated with io_uring", what);
 }
 
 int exo_open(const char *name, unsigned int rights, struct exo **out)
@@ -451,6 +480,7 @@ int exo_open(const char *name, unsigned int rights, struct exo **out)
 	if (!x)
 		return -ENOMEM;
 	x->fd = -1;
+	x->backend = &exo_backend_module;
 	pthread_mutex_init(&x->lock, NULL);
 	return open_by_name(x, name, rights);
 }
@@ -463,10 +493,7 @@ void exo_close(struct exo *x)
 		exo_queue_destroy(&x->queues->q);
 	exo_buf_release_all(x);
 	exo_events_close(x);
-	if (x->own_extent && x->extent)
-		drop_cap(x, x->extent);
-	if (x->fd >= 0)
-		close(x->fd);
+	x->backend->close(x);
 	pthread_mutex_destroy(&x->lock);
 	free(x);
 }

@@ -189,6 +189,14 @@ static const char *parse_tokens(const char *at, struct exo_spec *spec)
 	}
 }
 
+/* Whatever a file may be called. */
+static const char *parse_uring(const char *at, struct exo_spec *spec)
+{
+	spec->kind = EXO_SPEC_URING;
+	spec->path = at;
+	return *at ? NULL : "uring: must be followed by the path of a file or block device";
+}
+
 /*
  * Take apart a name given to exo_open(). On failure *@problem says what is
  * wrong with it.
@@ -202,11 +210,10 @@ int exo_spec_parse(const char *text, struct exo_spec *spec, const char **problem
 		*problem = parse_nvme(text, spec);
 	else if (skip(&text, "token:"))
 		*problem = parse_tokens(text, spec);
-	else if (skip(&text, "uring:")) {
-		*problem = "this version of libexo knows only exo:, nvme: and token: names";
-		return -EOPNOTSUPP;
-	} else
-		*problem = "it must begin with exo:, nvme: or token:";
+	else if (skip(&text, "uring:"))
+		*problem = parse_uring(text, spec);
+	else
+		*problem = "it must begin with exo:, nvme:, token: or uring:";
 	return *problem ? -EINVAL : 0;
 }
 

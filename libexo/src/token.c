@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define PREFIX "exo1"
 #define PREFIX_LEN 4
@@ -173,7 +173,9 @@ int exo_token_create(struct exo *x, uint32_t what, uint32_t rights, uint32_t use
 		return exo_fail(x, -EINVAL, NULL,
 				"a token is made of the extent, the controller or the pool of a "
 				"handle");
-	r = exo_check_held(x, what);
+	r = exo_check_module(x, "tokens");
+	if (!r)
+		r = exo_check_held(x, what);
 	if (!r && !rights)
 		r = held(x, arg.cap, &arg.rights);
 	if (r)
@@ -189,8 +191,10 @@ int exo_token_cancel(struct exo *x, const uint8_t token[16])
 {
 	struct exo_detail detail = { 0 };
 	struct exo_token_cancel arg = { .detail = exo_sys_address(&detail) };
-	int r;
+	int r = exo_check_module(x, "tokens");
 
+	if (r)
+		return r;
 	memcpy(arg.token, token, 16);
 	r = exo_sys_token_cancel(x->fd, &arg);
 	if (r)

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "private.h"
+#include "backend.h"
 
 #define LOOKS 32 /* between two readings of the clock */
 #define NS_PER_MS 1000000ull
@@ -42,6 +42,39 @@ static bool usable(const struct exo_queue *q)
 	return exo_queue_alive(q) && exo_queue_private(q)->fate == EXO_HELD;
 }
 
+int exo_module_sleep(struct exo *x, struct exo_queue *const *queues, unsigned int count,
+		     bool events, uint64_t deadline, struct exo_detail *detail)
+{
+	uint32_t caps[EXO_WAIT_QUEUES_MAX];
+	struct exo_wait arg = {
+		.flags = events ? EXO_WAIT_EVENTS : 0,
+		.detail = exo_sys_address(detail),
+		.queues = exo_sys_address(caps),
+		.count = count,
+		.deadline = deadline,
+	};
+
+	for (unsigned int i = 0; i < count; i++) {
+		caps[i] = exo_queue_private(queues[i])->cap;
+		if (queues[i]->direct)
+			exo_direct_ring_cq(queues[i]);
+	}
+	return exo_sys_wait(x->fd, &arg);
+}
+
+/* The first look at an emulated queue may only have written what the second finds. */
+static unsigned int take(struct exo_queue *q, struct exo_completion *completions, unsigned int max)
+{
+	unsigned int n = exo_reap(q, completions, max);
+
+	return n || !q->emulated ? n : exo_reap(q, completions, max);
+}
+
+static bool has_some(const struct exo_queue *q)
+{
+	return exo_peek(q) || (q->emulated && exo_peek(q));
+}
+
 /* ---- one queue ---- */
 
 static unsigned int spin(struct exo_queue *q, struct exo_completion *completions, unsigned int max,
@@ -61,19 +94,10 @@ static unsigned int spin(struct exo_queue *q, struct exo_completion *completions
 
 static int sleep_for(struct exo_queue *q, uint64_t deadline)
 {
-	struct exo_queue_private *p = exo_queue_private(q);
+	struct exo *x = exo_queue_handle(q);
 	struct exo_detail detail = { 0 };
-	struct exo_wait arg = {
-		.detail = exo_sys_address(&detail),
-		.queues = exo_sys_address(&p->cap),
-		.count = 1,
-		.deadline = deadline,
-	};
-	int r;
+	int r = x->backend->sleep(x, &q, 1, false, deadline, &detail);
 
-	if (q->direct)
-		exo_direct_ring_cq(q);
-	r = exo_sys_wait(p->x->fd, &arg);
 	/* A signal handler ran. The commands are still in flight. */
 	if (!r || r == -EINTR)
 		return 0;
@@ -101,7 +125,7 @@ wait_asleep(struct exo_queue *q, struct exo_completion *completions, unsigned in
 {
 	for (;;) {
 		bool alive = usable(q), late = now_ns() >= deadline;
-		unsigned int n = exo_reap(q, completions, max);
+		unsigned int n = take(q, completions, max);
 		int r;
 
 		if (n)
@@ -123,7 +147,7 @@ int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned i
 
 	if (!exo_queue_in_flight(q))
 		return 0;
-	n = exo_reap(q, completions, max);
+	n = take(q, completions, max);
 	if (n)
 		return n;
 	begin = now_ns();
@@ -157,7 +181,7 @@ static int look(struct several *s)
 {
 	s->ready = 0;
 	for (unsigned int i = 0; i < s->count; i++)
-		if (!usable(s->queues[i]) || exo_peek(s->queues[i]) || exo_stuck(s->queues[i]))
+		if (!usable(s->queues[i]) || has_some(s->queues[i]) || exo_stuck(s->queues[i]))
 			s->ready |= 1ull << i;
 	return (s->ready ? EXO_READY_QUEUES : 0) |
 	       (exo_events_pending(s->x) ? EXO_READY_EVENTS : 0);
@@ -191,23 +215,10 @@ static int spin_any(struct several *s, uint64_t until)
 
 static int sleep_any(struct several *s, uint64_t deadline)
 {
-	uint32_t caps[EXO_WAIT_QUEUES_MAX];
 	struct exo_detail detail = { 0 };
-	struct exo_wait arg = {
-		.flags = s->x->events.ring ? EXO_WAIT_EVENTS : 0,
-		.detail = exo_sys_address(&detail),
-		.queues = exo_sys_address(caps),
-		.count = s->count,
-		.deadline = deadline,
-	};
-	int r;
+	int r = s->x->backend->sleep(s->x, s->queues, s->count, s->x->events.ring != NULL, deadline,
+				     &detail);
 
-	for (unsigned int i = 0; i < s->count; i++) {
-		caps[i] = exo_queue_private(s->queues[i])->cap;
-		if (s->queues[i]->direct)
-			exo_direct_ring_cq(s->queues[i]);
-	}
-	r = exo_sys_wait(s->x->fd, &arg);
 	if (r == -EINTR)
 		return exo_fail(s->x, r, NULL, "a signal ended the wait");
 	if (r)

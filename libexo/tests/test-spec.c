@@ -154,11 +154,16 @@ static void mutations(void)
 	}
 }
 
-static void later_kinds(void)
+static void paths(void)
 {
 	struct exo_spec spec;
 
-	CHECK_EQUAL(parse("uring:/dev/nvme0n1", &spec), -EOPNOTSUPP);
+	CHECK_EQUAL(parse("uring:/dev/nvme0n1", &spec), 0);
+	CHECK_EQUAL(spec.kind, EXO_SPEC_URING);
+	CHECK_STRING(spec.path, "/dev/nvme0n1");
+	CHECK_EQUAL(parse("uring:a b:ro,exo:", &spec), 0);
+	CHECK_STRING(spec.path, "a b:ro,exo:");
+	CHECK_EQUAL(parse("uring:", &spec), -EINVAL);
 }
 
 #define TOKEN "exo10000000000000000000000000101"
@@ -233,7 +238,7 @@ static const struct tap_test tests[] = {
 	TEST(ranges, "START+LENGTH with suffixes, and :ro, are understood"),
 	TEST(hostile, "names that make no sense are refused with a sentence"),
 	TEST(mutations, "no byte in any place of a name does harm"),
-	TEST(later_kinds, "kinds of names that are to come are told apart from nonsense"),
+	TEST(paths, "uring: is followed by a path, whatever it is"),
 	TEST(tokens, "token: is followed by up to three tokens"),
 	TEST(names, "EXO_NAMES leads from a name to its number"),
 	TEST(hostile_names, "an EXO_NAMES that makes no sense gives no number"),

@@ -9,6 +9,8 @@
  *
  * A buffer belongs to the handle, not to the queue it was asked for with: every
  * queue of the handle can use it. It is never inherited by a child process.
+ *
+ * Of a "uring:" handle it is ordinary memory, with the same rules.
  */
 #ifndef LIBEXO_BUF_H
 #define LIBEXO_BUF_H
@@ -43,7 +45,8 @@ int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **buf);
  * @q: any queue of the handle that owns it
  * @buf: what exo_buf_alloc() gave, or NULL
  *
- * Waits for commands in flight that use it, at most the kernel's I/O timeout.
+ * Waits for commands in flight that use it, at most the kernel's I/O timeout; emulated, does
+ * not wait, and the memory goes when they have ended.
  * Returns 0, or -EINVAL if @buf is no buffer of the handle. Threads: safe.
  */
 int exo_buf_free(struct exo_queue *q, void *buf);
@@ -54,7 +57,7 @@ int exo_buf_free(struct exo_queue *q, void *buf);
  * @buf: what exo_buf_alloc() gave
  *
  * Returns the number of the frames capability, or 0 if @buf is no buffer, or one whose
- * frames were given up or taken back.
+ * frames were given up or taken back, or emulated.
  */
 uint32_t exo_buf_capability(struct exo_queue *q, const void *buf);
 

@@ -37,7 +37,7 @@ struct exo;
  * does not poll readable for it: take events once before the first poll().
  *
  * Returns 0, or -EINVAL @entries, -EEXIST another handle or program has the ring
- * of the session, -ENOMEM, or what mmap() fails with.
+ * of the session, -EOPNOTSUPP the handle is emulated, -ENOMEM, or what mmap() fails with.
  */
 int exo_events_open(struct exo *x, unsigned int entries);
 

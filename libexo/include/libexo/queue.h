@@ -20,6 +20,10 @@
  * A command's identifier (CID) is chosen by the library from a stack of free
  * slots, one for each of the queue's depth. user_data travels with the slot.
  *
+ * A queue of a "uring:" handle is emulated: the library checks each command as the kernel
+ * would, and gives it to io_uring. Its completion is written by who looks for one: by exo_reap()
+ * and exo_peek() when they find none, for the next look; by exo_submit() and the waits.
+ *
  * Threads: a queue belongs to one thread at a time. Different queues are
  * independent, also those of one handle.
  */
@@ -117,9 +121,12 @@ struct exo_completion {
  * @submit: the argument of the submit call, kept ready
  * @detail: where the latest submit says what it refused
  * @block_shift: log2 of the bytes in a logical block
- * @threaded: a thread of the kernel's takes the commands
+ * @threaded: no call takes the commands: a thread of the kernel's does, or, if the queue is
+ *	emulated, the library
  * @direct: of a direct queue, else NULL
  * @times: one per command identifier; NULL: none are kept
+ * @emulated: there is no device that writes completions: the library does, when it is
+ *	looked for some
  */
 struct exo_queue {
 	struct exo_nvme_command *sq;
@@ -137,6 +144,7 @@ struct exo_queue {
 	uint32_t depth;
 	uint32_t block_shift;
 	uint32_t threaded;
+	uint32_t emulated;
 	uint64_t first_qword;
 	uint64_t first;
 	struct exo_queue_control *control;
@@ -159,8 +167,9 @@ struct exo_queue {
  * to it, -E2BIG an option that this library does not know, -EOPNOTSUPP a flag or mode it does
  * not know, or a direct queue where it could not be kept within bounds, -EBUSY the function
  * is not this holder's alone, or another's is, -EDQUOT no queue left in the controller's
- * budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and -ETIMEDOUT from the device. Threads:
- * safe.
+ * budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and -ETIMEDOUT from the device;
+ * emulated: -EOPNOTSUPP a thread or a direct queue, -ENOSYS and -EPERM the kernel gives no
+ * io_uring. Threads: safe.
  */
 int exo_queue_create(struct exo *x, const struct exo_queue_options *options, struct exo_queue **q);
 
@@ -177,8 +186,10 @@ void exo_queue_destroy(struct exo_queue *q);
  * exo_queue_mode - who checks the commands of a queue
  * @q: the queue
  *
- * Returns a constant: "checked": the kernel looks at every command; or "direct": nobody
- * does, the IOMMU bounds what they reach.
+ * Returns a constant: "checked": the kernel looks at every command; "direct": nobody
+ * does, the IOMMU bounds what they reach; or "emulated, no isolation": the handle is a
+ * "uring:" one, and nothing but this library keeps the program from doing with the file
+ * what it may.
  */
 const char *exo_queue_mode(const struct exo_queue *q);
 
@@ -485,6 +496,8 @@ static inline struct exo_nvme_command *exo_prep_flush(struct exo_queue *q, uint6
  *	-EEXIST      the CID is in flight
  *	-EOPNOTSUPP  an opcode that the queue's mode does not permit
  *	-ESTALE, -ENODEV  the queue is dead: taken back, or its device is gone
+ *	-ENOMEM      an emulated queue only: no memory for a list, a comparison, a copy, or a
+ *	             buffer that is not aligned as the file wants it
  */
 int exo_submit(struct exo_queue *q);
 
@@ -510,6 +523,13 @@ unsigned int exo_withdraw(struct exo_queue *q, unsigned int keep);
  */
 struct exo_nvme_command *exo_prepared(struct exo_queue *q, unsigned int index, uint64_t *user_data);
 
+/*
+ * For the inline functions below alone, which found an emulated queue empty: writes the
+ * completions of what has ended, for the next look. Cold, and without a result, so that they
+ * cost a queue of the module nothing.
+ */
+__attribute__((cold)) void exo_emulate(const struct exo_queue *q);
+
 /* The phase tag, bit 0 of a fresh entry's status: 1 on the first pass, then 0, ... */
 static inline uint32_t exo_phase(const struct exo_queue *q, uint32_t head)
 {
@@ -528,7 +548,11 @@ static inline const struct exo_nvme_completion *exo_peek(const struct exo_queue 
 	const struct exo_nvme_completion *entry = &q->cq[q->cq_head & q->mask];
 	uint16_t status = __atomic_load_n(&entry->status, __ATOMIC_ACQUIRE);
 
-	return (status & 1) == exo_phase(q, q->cq_head) ? entry : NULL;
+	if ((status & 1) == exo_phase(q, q->cq_head))
+		return entry;
+	if (__builtin_expect(q->emulated, 0))
+		exo_emulate(q);
+	return NULL;
 }
 
 /**
@@ -581,16 +605,16 @@ static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *
 	if (max > depth - q->free)
 		max = depth - q->free;
 
-	for (n = 0; n < max; n++, entry++) {
+	for (n = 0; n < max; n++, entry++, completions++) {
 		uint64_t high = __atomic_load_n(&entry->qword[1], __ATOMIC_ACQUIRE);
 		uint32_t cid = (uint16_t)(high >> 32);
 
 		/* The device writes these entries: believe no number without a look. */
 		if (((high ^ old) & 1ull << 48) == 0 || __builtin_expect(cid >= depth, 0))
 			break;
-		completions[n].user_data = user_data[cid];
-		completions[n].raw.qword[0] = entry->qword[0];
-		completions[n].raw.qword[1] = high;
+		completions->user_data = user_data[cid];
+		completions->raw.qword[0] = entry->qword[0];
+		completions->raw.qword[1] = high;
 		cids[n] = cid;
 	}
 	q->free += n;
@@ -599,6 +623,8 @@ static inline unsigned int exo_reap(struct exo_queue *q, struct exo_completion *
 		__atomic_store_n(&q->control->cq_head, q->cq_head, __ATOMIC_RELEASE);
 		if (__builtin_expect(q->times != NULL, 0))
 			exo_stamp_seen(q, n);
+	} else if (__builtin_expect(q->emulated, 0)) {
+		exo_emulate(q);
 	}
 	return n;
 }

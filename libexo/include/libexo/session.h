@@ -2,6 +2,10 @@
 /*
  * A handle: one session with exo.ko, and one extent of it to work on.
  *
+ * Or, without the module: a file or block device, whose queues are emulated with io_uring.
+ * Everything works on it that works on an extent, and refuses what would be refused there,
+ * but there is no isolation: what keeps the program off other files is only who it is.
+ *
  * The session is either the one that exo-run left in the environment (EXO_FD)
  * or, for root's convenience and for tokens, one of the handle's own. The handle finds in it
  * the three capabilities that storage needs: the extent, the controller that
@@ -46,6 +50,12 @@ struct exo;
  *	            controller of the same function with the right QUEUE, a pool with
  *	            the right ALLOC, in any order. Tokens that were redeemed before
  *	            one that cannot be are used up
+ *	"uring:PATH"
+ *	            all whole blocks of the file or block device PATH, without the module. Its
+ *	            size is looked at once. A block is 512 bytes, or what the device or O_DIRECT
+ *	            want, up to 4096. O_DIRECT is used where the file can; exo_model() tells.
+ *	            Not there (-EOPNOTSUPP): events, tokens, Identify data, log pages,
+ *	            EXO_QUEUE_THREAD
  *
  * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
  *	the rest is given up, so that a mistake in the program cannot do it. With
@@ -61,8 +71,10 @@ struct exo;
  * no such extent, no session in the environment, or a token that is missing or cannot
  * be redeemed, -EACCES a right is not held,
  * -EBADF EXO_FD is no session, -EPERM not privileged, -ENODEV the module is not
- * loaded or the function not bound to exo, -EOPNOTSUPP a name of a kind this
- * version does not know, -ENOMEM, or what the commands of <linux/exo.h> return.
+ * loaded or the function not bound to exo, -EOPNOTSUPP a module of another version, or
+ * blocks above 4096 bytes, -EBUSY a block device that is to be written to and is mounted or
+ * otherwise in the kernel's own use, -ENOMEM, or what open() of PATH or the commands of
+ * <linux/exo.h> return.
  */
 int exo_open(const char *name, unsigned int rights, struct exo **x);
 
@@ -102,13 +114,13 @@ struct exo_copy_limits {
  * @x: the handle
  */
 struct exo_copy_limits exo_copy_limits(const struct exo *x);
-const char *exo_address(const struct exo *x); /* PCI address, "0000:01:00.0" */
-const char *exo_serial(const struct exo *x);  /* serial number, padding removed */
-const char *exo_model(const struct exo *x);   /* model number, padding removed */
+const char *exo_address(const struct exo *x); /* PCI address, "0000:01:00.0"; or "io_uring" */
+const char *exo_serial(const struct exo *x);  /* serial number, padding removed; or a file's name */
+const char *exo_model(const struct exo *x);   /* likewise; or "file, O_DIRECT" and the like */
 
 /* The names of the layer below, for use with <libexo/sys.h>. */
-int exo_fd(const struct exo *x);	      /* the session; owned by the handle */
-uint32_t exo_extent_cap(const struct exo *x); /* capability numbers in it; 0: gone */
+int exo_fd(const struct exo *x);	      /* the session, the handle's own; -1: emulated */
+uint32_t exo_extent_cap(const struct exo *x); /* capability numbers in it; 0: gone, or none */
 uint32_t exo_controller_cap(const struct exo *x);
 uint32_t exo_pool_cap(const struct exo *x);
 

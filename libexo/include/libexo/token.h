@@ -60,7 +60,7 @@ int exo_token_parse(const char *text, uint8_t token[16], const char **problem);
  * redeemed does not.
  *
  * Returns 0, or -EINVAL @what or @uid, -EACCES rights not held, -ESTALE what the
- * handle has was taken back, -ENOMEM. Threads: safe.
+ * handle has was taken back, -EOPNOTSUPP it is emulated, -ENOMEM. Threads: safe.
  */
 int exo_token_create(struct exo *x, uint32_t what, uint32_t rights, uint32_t uses,
 		     uint32_t lifetime_ms, uint32_t uid, uint8_t token[16]);
@@ -70,7 +70,8 @@ int exo_token_create(struct exo *x, uint32_t what, uint32_t rights, uint32_t use
  * @x: a handle of the session that made it
  * @token: the token
  *
- * Returns 0, or -ENOENT unknown, used up, or made in another session.
+ * Returns 0, or -ENOENT unknown, used up, or made in another session, -EOPNOTSUPP the handle
+ * is emulated.
  * Threads: safe.
  */
 int exo_token_cancel(struct exo *x, const uint8_t token[16]);

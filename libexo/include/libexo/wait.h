@@ -60,7 +60,7 @@ int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned i
  * when it is empty.
  *
  * Returns EXO_READY_* bits; 0 if the deadline passed; or -EINVAL @count,
- * -EINTR a signal handler without SA_RESTART ran, -ENOMEM, or -EINVAL if a
+ * -EINTR a signal handler without SA_RESTART ran (of an emulated handle: any), -ENOMEM, or -EINVAL if a
  * control page was overwritten. Threads: whoever uses the queues.
  */
 int exo_wait_any(struct exo *x, struct exo_queue *const *queues, unsigned int count,
