@@ -3,6 +3,7 @@
  * The smallest program: read the first block of an extent.
  *
  *	exo-run --extent 0000:01:00.0/1:0+8:ro --mem 1M -- hello exo:
+ *	hello uring:some.img
  */
 #include <err.h>
 #include <stdio.h>
@@ -11,7 +12,8 @@
 int main(int argc, char **argv)
 {
 	if (argc != 2)
-		errx(2, "usage: hello NAME   (\"exo:\" under exo-run, \"nvme:BDF/NSID\" as root)");
+		errx(2, "usage: hello NAME   (\"exo:\" under exo-run, \"nvme:BDF/NSID\" as root, "
+			"\"uring:FILE\")");
 
 	struct exo *x;
 	struct exo_queue *q;

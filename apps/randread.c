@@ -4,6 +4,7 @@
  * submit once per round, reap what has ended. exo-perf is this, with options.
  *
  *	exo-run --extent 0000:01:00.0/1:0+1M:ro --mem 1M -- randread exo: 1000000
+ *	randread uring:some.img 1000000
  */
 #include <err.h>
 #include <stdio.h>

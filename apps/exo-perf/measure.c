@@ -271,8 +271,10 @@ int measure(struct exo *x, const struct options *o, struct result *result)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&run.changed, &monotonic);
 	r = set_up(&run, x, o, places);
-	if (!r)
+	if (!r) {
+		result->mode = exo_queue_mode(run.workers[0].q);
 		r = run_all(&run, o, result);
+	}
 	for (unsigned int i = 0; i < run.n; i++)
 		worker_tear_down(&run.workers[i]);
 	free(run.workers);

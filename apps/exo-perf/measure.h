@@ -14,6 +14,7 @@
 
 /**
  * struct result - what all queues of a run found together
+ * @mode: of the queues: exo_queue_mode()
  * @reads: I/Os that read
  * @writes: I/Os that wrote
  * @submits: calls of exo_submit()
@@ -24,6 +25,7 @@
  * @latency: from just before the submit to the reap, in ticks
  */
 struct result {
+	const char *mode;
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t submits;

@@ -26,8 +26,9 @@ static const struct {
 static const char help[] =
 	"usage: exo-perf [OPTION]... NAME\n"
 	"\n"
-	"Measures or verifies an extent through NVMe queues, checked ones. NAME is \"exo:\" or\n"
-	"\"exo:EXTENT\" under exo-run, or \"nvme:BDF/NSID[:START+LENGTH][:ro]\" as root.\n"
+	"Measures or verifies an extent through NVMe queues. NAME is \"exo:\" or\n"
+	"\"exo:EXTENT\" under exo-run; \"nvme:BDF/NSID[:START+LENGTH][:ro]\" as root; or\n"
+	"\"uring:PATH\", a file or block device through io_uring, without the module.\n"
 	"\n"
 	"What to do\n"
 	"  --rw PATTERN      read, write, rw, randread (default), randwrite, randrw\n"
@@ -36,8 +37,8 @@ static const char help[] =
 	"  --verify read     read the extent, compare, print its checksum\n"
 	"  --show-refusal    submit a Read one block outside the extent and print why it\n"
 	"                    was refused\n"
-	"  --write SERIAL    allow writing, if this is the controller's serial number;\n"
-	"                    what the extent holds is LOST\n"
+	"  --write SERIAL    allow writing, if this is the controller's serial number (of\n"
+	"                    uring:PATH the file's name); what the extent holds is LOST\n"
 	"How\n"
 	"  --bs BYTES        of one I/O, K or M behind it for KiB or MiB (4K; --verify: 64K)\n"
 	"  --depth N         I/Os in flight per queue (32)\n"
@@ -282,7 +283,8 @@ static const char *check(struct options *o, unsigned int mix)
 		return "a direct queue refuses nothing: --show-refusal goes without --direct";
 	if (options_write(o) && !o->serial)
 		return "writing destroys what the extent holds: allow it with --write SERIAL, the "
-		       "controller's serial number as exoctl status shows it";
+		       "controller's serial number as exoctl status shows it, or the name of the "
+		       "file";
 	return NULL;
 }
 
@@ -310,7 +312,8 @@ int options_parse(int argc, char **argv, struct options *o, char *why, size_t si
 			return 0;
 	}
 	if (argc - optind != 1) {
-		snprintf(why, size, "one NAME is needed, such as exo: or nvme:0000:01:00.0/1");
+		snprintf(why, size,
+			 "one NAME is needed, such as exo:, nvme:0000:01:00.0/1 or uring:FILE");
 		return -1;
 	}
 	o->name = argv[optind];

@@ -53,8 +53,8 @@ static void report_text(struct exo *x, const struct options *o, const struct res
 
 	printf("%s of ", o->rw);
 	print_size(o->bs);
-	printf(", depth %u, batch %u, %u checked queue%s, %.1f s\n", o->depth, o->batch, o->queues,
-	       o->queues == 1 ? "" : "s", r->ns / 1e9);
+	printf(", depth %u, batch %u, %u queue%s (%s), %.1f s\n", o->depth, o->batch, o->queues,
+	       o->queues == 1 ? "" : "s", r->mode, r->ns / 1e9);
 	printf("  device      %s, %s (%s), namespace %u, %llu blocks of %u bytes from LBA %llu\n",
 	       exo_address(x), exo_model(x), exo_serial(x), exo_nsid(x),
 	       (unsigned long long)exo_blocks(x), exo_block_size(x),
@@ -96,9 +96,9 @@ static void report_json(struct exo *x, const struct options *o, const struct res
 	uint64_t ios = r->reads + r->writes;
 
 	printf("{\"rw\": \"%s\", \"bs\": %llu, \"depth\": %u, \"batch\": %u, \"queues\": %u, "
-	       "\"mode\": \"checked\", \"address\": \"%s\", \"nsid\": %u, \"serial\": ",
-	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, exo_address(x),
-	       exo_nsid(x));
+	       "\"mode\": \"%s\", \"address\": \"%s\", \"nsid\": %u, \"serial\": ",
+	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, r->mode,
+	       exo_address(x), exo_nsid(x));
 	print_string(exo_serial(x));
 	printf(", \"model\": ");
 	print_string(exo_model(x));

@@ -245,6 +245,9 @@ int exo_uring_open(struct exo *x, const char *path, unsigned int rights)
 	struct file f = { .path = path, .how = how_to_open(rights), .block = BLOCK_MIN };
 	int r;
 
+	if (x->direct)
+		return exo_fail(x, -EOPNOTSUPP, NULL,
+				"there are no direct queues behind a uring: name");
 	x->uring = calloc(1, sizeof(*x->uring));
 	if (!x->uring)
 		return exo_fail(x, -ENOMEM, NULL, "no memory to open a file in");
