@@ -216,7 +216,7 @@ void exo_admin_request_event(struct exo_nvme *nvme)
 
 /* ---- the commands ---- */
 
-int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
+int exo_admin_identify_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi, struct exo_dma_buf *buf)
 {
 	struct exo_admin_answer answer;
 	struct nvme_command cmd = {
@@ -224,11 +224,17 @@ int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_b
 			.opcode = nvme_admin_identify,
 			.nsid = cpu_to_le32(nsid),
 			.cns = cns,
+			.csi = csi,
 			.dptr.prp1 = cpu_to_le64(exo_dma_addr(&buf->map, 0, 0)),
 		},
 	};
 
 	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
+{
+	return exo_admin_identify_csi(nvme, nsid, cns, NVME_CSI_NVM, buf);
 }
 
 int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct exo_dma_buf *buf)

@@ -62,6 +62,9 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 
 /* NVMe base specification 2.0 sections 5.2, 5.4 to 5.7, 5.16, 5.17, 5.27 */
 int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf);
+/* Of one I/O command set. */
+int exo_admin_identify_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi,
+			   struct exo_dma_buf *buf);
 /* @bytes of a log page of the function; @retain: an event that announced it stays. */
 int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct exo_dma_buf *buf);
 int exo_admin_set_events(struct exo_nvme *nvme, u32 events);

@@ -17,6 +17,7 @@
 #include "session.h"
 #include "token.h"
 #include "view.h"
+#include "zone.h"
 
 static atomic64_t exo_cap_serials = ATOMIC64_INIT(0);
 static struct kmem_cache *exo_cap_cache;
@@ -61,6 +62,7 @@ static void exo_cap_release(struct kref *ref)
 		exo_object_put(cap->object);
 	if (cap->session)
 		exo_object_put(&cap->session->object);
+	exo_zone_account_put(cap->zones);
 	mutex_destroy(&cap->lock);
 	kfree_rcu(cap, rcu);
 }
@@ -177,6 +179,8 @@ static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *
 		goto out_free;
 	exo_object_get(spec->object);
 	cap->object = spec->object;
+	cap->zones = spec->zones ?: parent->zones;
+	exo_zone_account_get(cap->zones);
 	exo_object_get(&session->object);
 	kref_get(&cap->parent->ref);
 	return cap;
@@ -204,11 +208,16 @@ static int exo_cap_link(struct exo_cap *cap, struct exo_cap *from)
 {
 	int ret;
 
-	if (!exo_object_name(cap->object))
+	if (!exo_zone_account_use(cap->zones))
 		return -ESTALE;
-	ret = exo_tree_link(cap, from);
+	ret = -ESTALE;
+	if (exo_object_name(cap->object)) {
+		ret = exo_tree_link(cap, from);
+		if (ret)
+			exo_object_unname(cap->object);
+	}
 	if (ret)
-		exo_object_unname(cap->object);
+		exo_zone_account_unuse(cap->zones);
 	return ret;
 }
 
@@ -341,6 +350,7 @@ static void exo_cap_tear_down(struct exo_cap *cap)
 	exo_cap_end_bindings(cap);
 	if (object->ops->forget)
 		object->ops->forget(object, cap);
+	exo_zone_account_unuse(cap->zones);
 	exo_object_unuse(object);
 	exo_tree_prune(cap);
 }
@@ -396,7 +406,7 @@ int exo_cap_check_rights(struct exo_call *call, u32 field, u32 rights, u32 held)
 static int exo_child_range(struct exo_call *call, const struct exo_cap *parent,
 			   const struct exo_child *child, struct exo_cap_spec *spec)
 {
-	u64 end, limit = parent->start + parent->len;
+	u64 end, grain, limit = parent->start + parent->len;
 
 	spec->start = parent->start;
 	spec->len = parent->len;
@@ -415,6 +425,13 @@ static int exo_child_range(struct exo_call *call, const struct exo_cap *parent,
 				  limit);
 	if (end > limit)
 		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, child->len_field, limit, limit);
+	grain = parent->object->ops->grain ? parent->object->ops->grain(parent->object) : 1;
+	if (child->start & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, child->start_field, child->start,
+				  grain);
+	if (child->len & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, child->len_field, child->len,
+				  grain);
 	spec->start = child->start;
 	spec->len = child->len;
 	return 0;
@@ -495,6 +512,14 @@ int exo_cap_query(struct exo_call *call)
 	cmd->out_copy_ranges = 0;
 	cmd->out_copy_range_blocks = 0;
 	cmd->out_copy_blocks = 0;
+	cmd->out_zone_blocks = 0;
+	cmd->out_append_max = 0;
+	cmd->out_open_zones = 0;
+	cmd->out_open_zones_used = 0;
+	cmd->out_active_zones = 0;
+	cmd->out_active_zones_used = 0;
+	cmd->out_command_set = 0;
+	exo_zone_account_describe(cap->zones, cmd);
 	xa_lock(&cap->session->caps);
 	cmd->out_deadline = cap->deadline;
 	cmd->out_wanted = cap->deadline ? cap->wanted : 0;

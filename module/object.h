@@ -27,6 +27,7 @@ struct vm_area_struct;
  * @type: EXO_TYPE_*
  * @rights: rights that are meaningful for it
  * @ranged: its capabilities have a range
+ * @grain: every range of it is a multiple of so many units, a power of two; NULL: of 1
  * @linked: its first capability is in the tree
  * @gone: the device behind it is gone, though nobody killed it yet
  * @stop: death, phase 1: no new uses; must not wait
@@ -48,6 +49,7 @@ struct exo_object_ops {
 	u32 type;
 	u32 rights;
 	bool ranged;
+	u64 (*grain)(struct exo_object *obj);
 	void (*linked)(struct exo_object *obj);
 	bool (*gone)(struct exo_object *obj);
 	void (*stop)(struct exo_object *obj);

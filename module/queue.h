@@ -25,6 +25,9 @@ struct exo_controller;
 struct exo_extent_binding;
 struct exo_nvme;
 struct exo_space;
+struct exo_zone_account;
+struct exo_zone_slot;
+struct exo_zones;
 
 #define EXO_LIST_BYTES 1024u /* a list of ranges fits there */
 
@@ -34,6 +37,8 @@ struct exo_space;
  * @nsid: namespace
  * @rights: EXO_RIGHT_*
  * @shift: log2 of the bytes in a logical block
+ * @zones: of the namespace; NULL: it has none
+ * @account: which is charged for zones; NULL: there is no limit to them
  * @binding: where it comes from
  */
 struct exo_queue_extent {
@@ -42,6 +47,8 @@ struct exo_queue_extent {
 	u32 nsid;
 	u32 rights;
 	u32 shift;
+	const struct exo_zones *zones;
+	struct exo_zone_account *account;
 	struct exo_extent_binding *binding;
 };
 
@@ -89,6 +96,8 @@ struct exo_quiesce {
  * @epoch: the present one; advanced to wait for what came before
  * @slot_epoch: of each slot in flight
  * @busy: slots in flight
+ * @zone_slots: what each slot in flight does to a zone; NULL: no extent was attached whose
+ *	zones are counted
  * @in_flight: how many
  * @last_submit: when, in jiffies
  * @dead: refuses submissions
@@ -144,6 +153,7 @@ struct exo_queue {
 	u32 epoch;
 	u32 *slot_epoch;
 	unsigned long *busy;
+	struct exo_zone_slot *zone_slots;
 	u32 in_flight;
 	unsigned long last_submit;
 	bool dead;

@@ -41,10 +41,10 @@ static const struct {
 };
 
 static const char *const programs[] = {
-	"abi",	  "session", "cap",	 "pool",	"frames", "map",    "controller",
-	"extent", "dma",     "queue",	 "wait",	"thread", "events", "revoke",
-	"token",  "check",   "fault",	 "death",	"leave",  "storm",  "removal",
-	"signal", "ranges",  "identify", "asynchronous"
+	"abi",	  "session", "cap",	 "pool",	 "frames", "map",    "controller",
+	"extent", "dma",     "queue",	 "wait",	 "thread", "events", "revoke",
+	"token",  "check",   "fault",	 "death",	 "leave",  "storm",  "removal",
+	"signal", "ranges",  "identify", "asynchronous", "zones",  "quotas"
 };
 
 #define RECORDS_MAX 20000

@@ -193,6 +193,9 @@ struct cqe {
 #define OP_WRITE_ZEROES 0x08
 #define OP_DSM 0x09
 #define OP_COPY 0x19
+#define OP_ZONE_SEND 0x79
+#define OP_ZONE_RECEIVE 0x7a
+#define OP_ZONE_APPEND 0x7d
 
 #define STATUS_COMPARE_FAILURE 0x285
 
