@@ -88,7 +88,7 @@ static int drain(struct exo_queue *q, const char *name, int result)
 	return result;
 }
 
-static int check_idle(struct exo_queue *q, const char *name)
+int exo_check_idle(struct exo_queue *q, const char *name)
 {
 	if (!exo_queue_prepared(q) && !exo_queue_in_flight(q))
 		return 0;
@@ -138,7 +138,7 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 		.step = step(q),
 		.moves_data = true,
 	};
-	int r = check_idle(q, name);
+	int r = exo_check_idle(q, name);
 
 	return r ? r : run(q, name, &request);
 }
@@ -161,7 +161,7 @@ int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 		.left = nblocks,
 		.step = step(q),
 	};
-	int r = check_idle(q, "write of zeroes");
+	int r = exo_check_idle(q, "write of zeroes");
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_WRITE_ZEROES, "Write Zeroes");
@@ -176,7 +176,7 @@ int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t n
 }
 
 /* What is prepared already. */
-static int run_prepared(struct exo_queue *q, const char *name)
+int exo_run_prepared(struct exo_queue *q, const char *name)
 {
 	struct request nothing = { 0 };
 
@@ -185,12 +185,12 @@ static int run_prepared(struct exo_queue *q, const char *name)
 
 int exo_flush(struct exo_queue *q)
 {
-	int r = check_idle(q, "flush");
+	int r = exo_check_idle(q, "flush");
 
 	if (r)
 		return r;
 	exo_prep_flush(q, 0);
-	return run_prepared(q, "flush");
+	return exo_run_prepared(q, "flush");
 }
 
 /* One command after the other, each with one range, for which @range has room. */
@@ -205,7 +205,7 @@ static int trim(struct exo_queue *q, struct exo_nvme_dsm_range *range, uint64_t 
 
 		*range = exo_trim_range(q, block, n);
 		exo_prep_trim(q, range, 1, block);
-		r = run_prepared(q, "trim");
+		r = exo_run_prepared(q, "trim");
 		block += n;
 		nblocks -= n;
 	}
@@ -215,7 +215,7 @@ static int trim(struct exo_queue *q, struct exo_nvme_dsm_range *range, uint64_t 
 int exo_trim(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 {
 	void *list;
-	int r = check_idle(q, "trim");
+	int r = exo_check_idle(q, "trim");
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_TRIM, "Dataset Management");
@@ -254,7 +254,7 @@ static int copy(struct exo_queue *q, void *list, uint64_t from, uint64_t to, uin
 	while (!r && nblocks) {
 		uint32_t n = prepare_copy(q, list, from, to, nblocks);
 
-		r = run_prepared(q, "copy");
+		r = exo_run_prepared(q, "copy");
 		from += n;
 		to += n;
 		nblocks -= n;
@@ -274,7 +274,7 @@ static int check_apart(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t
 int exo_copy(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks)
 {
 	void *list;
-	int r = check_idle(q, "copy");
+	int r = exo_check_idle(q, "copy");
 
 	if (!r)
 		r = check_apart(q, from, to, nblocks);

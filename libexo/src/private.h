@@ -199,6 +199,7 @@ struct exo {
 	uint32_t depth_max;
 	uint32_t controller_flags;
 	struct exo_copy_limits copy;
+	struct exo_zone_limits zones;
 	uint32_t io_timeout_ms;
 	char address[16];
 	char serial[21];
@@ -268,6 +269,11 @@ static inline struct exo_queue_private *exo_queue_private(const struct exo_queue
 void exo_cids_init(struct exo_queue *q);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* io.c: of synchronous calls. What is prepared already is run to its end. */
+
+int exo_check_idle(struct exo_queue *q, const char *name);
+int exo_run_prepared(struct exo_queue *q, const char *name);
 
 /* uses.c */
 

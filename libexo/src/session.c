@@ -359,6 +359,12 @@ static int learn_extent(struct exo *x)
 		.range_blocks = extent.out_copy_range_blocks,
 		.blocks = extent.out_copy_blocks,
 	};
+	x->zones = (struct exo_zone_limits){
+		.blocks = extent.out_zone_blocks,
+		.append_max = extent.out_append_max,
+		.open = extent.out_open_zones,
+		.active = extent.out_active_zones,
+	};
 	return 0;
 }
 
