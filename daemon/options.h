@@ -37,6 +37,7 @@ enum {
 	OPT_UID = 'u',
 	OPT_USES = 'c',
 	OPT_ZERO = 'z',
+	OPT_ZONES = 'Z',
 };
 
 /*

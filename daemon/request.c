@@ -150,3 +150,10 @@ const char *request_resolve(const struct request *request, unsigned int block_sh
 		return "it ends behind the end of the namespace";
 	return NULL;
 }
+
+const char *request_check_zones(const struct range *range, uint64_t zone_blocks)
+{
+	if (zone_blocks && (range->start % zone_blocks || range->length % zone_blocks))
+		return "START and LENGTH must be multiples of the zone size";
+	return NULL;
+}
