@@ -28,7 +28,7 @@ run_as() {
 begin
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
 lists "namespace $zoned: 64 zones" || skip_all "$bdf has no zoned namespace $zoned"
-plan 11
+plan 13
 lists "namespace $zoned: 64 zones of 256 blocks (1 MiB), 4 of 4 open zones left, 6 of 6 active zones left"
 ok $? "list tells how many zones there are and how many may be open and active"
 refused "multiples of the zone size, which is 256 blocks" run_as 1000:1000 8+256 -- true &&
@@ -48,6 +48,10 @@ lists "3 of 4 open zones left, 5 of 6 active zones left"
 ok $? "the zone is open and active after its program has ended"
 quietly run_as 1000:1000 256+512 --zones 1 --keep -- probe write exo: 256 77
 ok $? "the next has a quota of its own"
+says "257 2 2" run_as 1000:1000 256+512 --keep -- probe append exo: 256 88
+ok $? "an append tells where it wrote, and a report how far the zone is"
+says 88 run_as 1000:1000 256+512 --keep -- probe read exo: 257
+ok $? "what was appended is read there"
 says 0 run_as 1001:1001 256+512 -- probe read exo: 0 &&
 	says 0 run_as 1001:1001 256+512 -- probe read exo: 256
 ok $? "zones that go to another user are reset and read as zeroes"
