@@ -268,6 +268,20 @@ int exo_admin_set_events(struct exo_nvme *nvme, u32 events)
 	return exo_admin_run(nvme, &cmd, &answer);
 }
 
+int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
+			   struct exo_admin_answer *answer)
+{
+	struct nvme_command cmd = {
+		.features = {
+			.opcode = nvme_admin_get_features,
+			.fid = cpu_to_le32(feature),
+			.dword11 = cpu_to_le32(dword11),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, answer);
+}
+
 /* Asks for pairs; the device answers how many of each kind there are. */
 int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got)
 {

@@ -70,6 +70,9 @@ int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct 
 int exo_admin_set_events(struct exo_nvme *nvme, u32 events);
 /* Asks for the next asynchronous event: exo_async_answer() has the answer. */
 void exo_admin_request_event(struct exo_nvme *nvme);
+/* A feature without a data buffer. */
+int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
+			   struct exo_admin_answer *answer);
 int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got);
 int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 vector,
 			struct exo_admin_answer *answer);

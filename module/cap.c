@@ -181,6 +181,7 @@ static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *
 	cap->object = spec->object;
 	cap->zones = spec->zones ?: parent->zones;
 	exo_zone_account_get(cap->zones);
+	cap->placement = spec->placement;
 	exo_object_get(&session->object);
 	kref_get(&cap->parent->ref);
 	return cap;
@@ -443,6 +444,7 @@ int exo_cap_check_child(struct exo_call *call, const struct exo_cap *parent,
 	int ret = exo_cap_check_rights(call, child->rights_field, child->rights, parent->rights);
 
 	spec->rights = child->rights;
+	spec->placement = parent->placement;
 	return ret ?: exo_child_range(call, parent, child, spec);
 }
 
@@ -470,6 +472,11 @@ static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 	ret = exo_cap_check_child(call, parent, &child, &spec);
 	if (ret)
 		return ret;
+	if (cmd->placement & ~parent->placement)
+		return exo_refuse(call, -EACCES, EXO_REASON_PLACEMENT,
+				  EXO_FIELD(cap_derive, placement), cmd->placement,
+				  parent->placement);
+	spec.placement = cmd->placement ?: parent->placement;
 	spec.object = parent->object;
 	return exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
 }
@@ -519,6 +526,7 @@ int exo_cap_query(struct exo_call *call)
 	cmd->out_active_zones = 0;
 	cmd->out_active_zones_used = 0;
 	cmd->out_command_set = 0;
+	cmd->out_placement = cap->placement;
 	exo_zone_account_describe(cap->zones, cmd);
 	xa_lock(&cap->session->caps);
 	cmd->out_deadline = cap->deadline;

@@ -37,6 +37,7 @@ struct exo_zone_account;
  * @serial: its own number, never reused
  * @zones: of an extent: the account of open and active zones that it is charged to; a
  *	reference. NULL: none
+ * @placement: likewise: placement identifiers that it may name, as bits
  *
  * Under exo_tree_lock (tree.h), but for @parent, @depth and @claim, which are fixed:
  * @parent: below which it hangs; a reference. NULL: a root
@@ -75,6 +76,7 @@ struct exo_cap {
 	struct exo_session *session;
 	u64 serial;
 	struct exo_zone_account *zones;
+	u64 placement;
 
 	struct exo_cap *parent;
 	struct list_head children;
@@ -108,6 +110,7 @@ struct exo_cap {
  * struct exo_cap_spec - what a new capability is to be
  * @object, @start, @len, @rights, @claim: as in struct exo_cap
  * @zones: likewise; NULL: that of what it is derived from
+ * @placement: likewise
  * @fresh: the first of @object: its creator's name and use end with the giving, however
  *	that ends; the creator's reference stays
  */
@@ -119,6 +122,7 @@ struct exo_cap_spec {
 	bool claim;
 	bool fresh;
 	struct exo_zone_account *zones;
+	u64 placement;
 };
 
 /* There may be a million of them: they have a cache of their own. */

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "nvme.h"
+#include "placement.h"
 #include "space.h"
 
 #define EXO_BITS_RANGES 0xffu /* dword 10 of Dataset Management, 12 of Copy */
@@ -29,7 +30,13 @@ static const struct exo_rule exo_rules[] = {
 		.check = exo_check_flush,
 	},
 	[nvme_cmd_write] = {
-		.permitted = { EXO_BITS_TRANSFER },
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_PLACEMENT,
+				    EXO_BITS_IDENTIFIER),
+		},
 		.needs = EXO_RIGHT_WRITE,
 		.buffer = EXO_SPACE_DEVICE_READS,
 	},
@@ -268,6 +275,12 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	extent = exo_check_blocks(q, blocks, detail);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
+	/* The mask lets only Write have these bits. */
+	if (unlikely(dword12 & EXO_BIT_PLACEMENT || cmd->common.cdw13)) {
+		ret = exo_check_placement(extent, cmd, detail);
+		if (ret)
+			return ret;
+	}
 	bytes = blocks.count << extent->shift;
 	/*
 	 * Of Write Zeroes, too, which transfers nothing: it bounds what a slow device has

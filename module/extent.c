@@ -14,6 +14,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "placement.h"
 #include "queue.h"
 #include "zone.h"
 
@@ -97,6 +98,7 @@ static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns
 	ns->blocks = le64_to_cpu(id->nsze);
 	ns->shift = format->ds;
 	ns->metadata = le16_to_cpu(format->ms);
+	ns->group = le16_to_cpu(id->endgid);
 	exo_namespace_parse_copy(ns, id);
 	return ns->blocks ? 0 : -ENOENT;
 }
@@ -191,6 +193,8 @@ static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *n
 		if (ret == -EIO)
 			ret = 0;
 	}
+	if (!ret)
+		ret = exo_placement_learn(nvme, ns->identify, &ns->placement);
 	if (!ret) {
 		format = nvme_lbaf_index(((struct nvme_id_ns *)ns->identify)->flbas);
 		ret = exo_namespace_identify_csi(nvme, ns, format, &buf);
@@ -406,6 +410,8 @@ static void exo_namespace_describe_zones(struct exo_namespace *ns, struct exo_na
 	const struct exo_zones *zones = ns->zones;
 
 	cmd->out_command_set = ns->command_set;
+	cmd->out_placement = ns->placement;
+	cmd->out_endurance_group = ns->group;
 	cmd->out_zone_blocks = zones ? 1ull << zones->shift : 0;
 	cmd->out_open_zones = zones ? zones->limit[EXO_ZONES_OPEN] : 0;
 	cmd->out_active_zones = zones ? zones->limit[EXO_ZONES_ACTIVE] : 0;
@@ -493,6 +499,9 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	if (end > ns->blocks)
 		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(extent_create, len),
 				  ns->blocks, ns->blocks);
+	if (cmd->placement && !ns->placement)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE,
+				  EXO_FIELD(extent_create, placement), cmd->placement, 0);
 	return exo_extent_check_zones(call, ns);
 }
 
@@ -541,6 +550,7 @@ static int exo_extent_give(struct exo_call *call, struct exo_cap *cap, struct ex
 		.start = cmd->start,
 		.len = cmd->len,
 		.rights = cmd->rights,
+		.placement = cmd->placement,
 		.zones = exo_extent_account(call, ns),
 	};
 	int ret;

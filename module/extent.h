@@ -28,6 +28,8 @@ struct exo_zones;
  * @copy_blocks: blocks of all
  * @zones: NULL: it is not zoned
  * @command_set: NVME_CSI_*
+ * @placement: Writes may name placement identifiers
+ * @group: endurance group
  * @odd: there are no extents of it: an I/O command set that exo does not know, or zones
  *	that are not alike, or too many
  */
@@ -46,6 +48,8 @@ struct exo_namespace {
 	u32 copy_blocks;
 	struct exo_zones *zones;
 	u8 command_set;
+	u16 group;
+	bool placement;
 	bool odd;
 };
 

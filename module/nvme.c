@@ -263,6 +263,8 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 	/* NVM command set specification 1.0 figure 100: Copy, and its descriptor format 0h */
 	if ((oncs & EXO_NVME_ONCS_COPY) && (id->rsvd534[0] & EXO_NVME_OCFS_0))
 		nvme->features |= EXO_CONTROLLER_COPY;
+	if (le32_to_cpu(id->ctratt) & EXO_NVME_CTRATT_PLACEMENT)
+		nvme->features |= EXO_CONTROLLER_PLACEMENT;
 	if (id->vwc & NVME_CTRL_VWC_PRESENT)
 		nvme->features |= EXO_CONTROLLER_VOLATILE_CACHE;
 }

@@ -35,6 +35,9 @@ struct pci_dev;
 #define EXO_NVME_ONCS_COPY BIT(8)
 #define EXO_NVME_OCFS_0 BIT(0) /* source descriptor format 0h */
 
+/* NVMe base 2.1 figure 328; likewise */
+#define EXO_NVME_CTRATT_PLACEMENT BIT(19)
+
 /* CAP.CSS bit 6: I/O command sets beside NVM, chosen by CC.CSS; NVMe base 2.0 section 3.1.3.1 */
 #define EXO_NVME_CAP_CSI BIT_ULL(43)
 

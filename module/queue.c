@@ -772,6 +772,7 @@ static int exo_queue_enter_extent(struct exo_call *call, struct exo_queue *q,
 		.shift = ns->shift,
 		.zones = ns->zones,
 		.account = cap->zones,
+		.placement = cap->placement,
 		.binding = eb,
 	};
 	return 0;

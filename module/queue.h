@@ -39,6 +39,7 @@ struct exo_zones;
  * @shift: log2 of the bytes in a logical block
  * @zones: of the namespace; NULL: it has none
  * @account: which is charged for zones; NULL: there is no limit to them
+ * @placement: identifiers that a Write may name, as bits
  * @binding: where it comes from
  */
 struct exo_queue_extent {
@@ -49,6 +50,7 @@ struct exo_queue_extent {
 	u32 shift;
 	const struct exo_zones *zones;
 	struct exo_zone_account *account;
+	u64 placement;
 	struct exo_extent_binding *binding;
 };
 

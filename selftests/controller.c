@@ -54,10 +54,10 @@ TEST_F(controller, it_tells_what_it_is)
 	ASSERT_EQ(0, controller_query(self->t.grantor, self->t.root_controller, &q));
 	EXPECT_EQ(self->t.address, q.out_address);
 	EXPECT_EQ(EXO_CONTROLLER_LIVE, q.out_state);
-	EXPECT_EQ(0, q.out_features &
-			     ~(EXO_CONTROLLER_TRANSLATED | EXO_CONTROLLER_WRITE_ZEROES |
-			       EXO_CONTROLLER_COMPARE | EXO_CONTROLLER_TRIM | EXO_CONTROLLER_COPY |
-			       EXO_CONTROLLER_ZONED | EXO_CONTROLLER_VOLATILE_CACHE));
+	EXPECT_EQ(0, q.out_features & ~(EXO_CONTROLLER_TRANSLATED | EXO_CONTROLLER_WRITE_ZEROES |
+					EXO_CONTROLLER_COMPARE | EXO_CONTROLLER_TRIM |
+					EXO_CONTROLLER_COPY | EXO_CONTROLLER_ZONED |
+					EXO_CONTROLLER_PLACEMENT | EXO_CONTROLLER_VOLATILE_CACHE));
 	EXPECT_LE(TENANT_QUEUES, q.out_queues);
 	EXPECT_LE(TENANT_QUEUES, q.out_queues_used);
 	EXPECT_LE(q.out_queues_used, q.out_queues);

@@ -44,7 +44,7 @@ static const char *const programs[] = {
 	"abi",	  "session", "cap",	 "pool",	 "frames", "map",    "controller",
 	"extent", "dma",     "queue",	 "wait",	 "thread", "events", "revoke",
 	"token",  "check",   "fault",	 "death",	 "leave",  "storm",  "removal",
-	"signal", "ranges",  "identify", "asynchronous", "zones",  "quotas"
+	"signal", "ranges",  "identify", "asynchronous", "zones",  "quotas", "placement"
 };
 
 #define RECORDS_MAX 20000

@@ -203,6 +203,7 @@ struct cqe {
 
 #define DW12_FUA (1u << 30)
 #define DW12_DEAC (1u << 25)
+#define DW12_DTYPE_PLACEMENT (1u << 21)
 
 struct ring {
 	int fd;

@@ -203,6 +203,8 @@ static const struct {
 			    "has from there on, or be larger than a transfer: at most {limit}"),
 	REASON(ZONE_QUOTA, "it would make more zones {kind} than the quota of the extent, which "
 			   "is {limit}: reset or finish some, or close them; or ask for more"),
+	REASON(PLACEMENT, "placement identifier {value} is none of those held (bits {xlimit}): ask "
+			  "the grantor for it"),
 #undef REASON
 };
 
@@ -227,6 +229,8 @@ static void add_token(struct text *t, const char *token, size_t len, int result,
 		add(t, "%#llx", (unsigned long long)d->value);
 	else if (IS("limit"))
 		add(t, "%llu", (unsigned long long)d->limit);
+	else if (IS("xlimit"))
+		add(t, "%#llx", (unsigned long long)d->limit);
 	else if (IS("field"))
 		add(t, "%u", d->field);
 	else if (IS("rights"))

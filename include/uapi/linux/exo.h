@@ -231,6 +231,7 @@ enum exo_reason {
 	EXO_REASON_ZONE_ACTION = 51, /* EINVAL: dword 13; value; limit: what may be there */
 	EXO_REASON_ZONE_REPORT = 52, /* EMSGSIZE: dword 12; value: bytes; limit */
 	EXO_REASON_ZONE_QUOTA = 53,  /* EDQUOT: field 0: open, 1: active; value: slba; limit */
+	EXO_REASON_PLACEMENT = 54, /* EACCES: offset or dword 13; value; limit: identifiers held */
 };
 
 /**
@@ -254,7 +255,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_ZONE_QUOTA
+#define EXO_REASON_MAX EXO_REASON_PLACEMENT
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -351,6 +352,7 @@ struct exo_claim {
  * @start: first unit of the child's range, in the units and the numbering of
  *	@cap; must be 0 if @len is 0
  * @len: units; 0: the whole range of @cap
+ * @placement: of an extent: a subset of its placement identifiers; 0: all of them
  *
  * The child begins without mappings and attachments; those of @cap stay.
  *
@@ -368,6 +370,7 @@ struct exo_cap_derive {
 	__u32 out_cap;
 	__aligned_u64 start;
 	__aligned_u64 len;
+	__aligned_u64 placement;
 };
 
 /**
@@ -406,6 +409,7 @@ struct exo_cap_derive {
  * @out_active_zones: the same of active zones
  * @out_active_zones_used: likewise
  * @out_command_set: I/O command set of an extent's namespace: 0 NVM, 2 zoned
+ * @out_placement: placement identifiers that Writes may name, bit i: identifier i
  *
  * Errors: ENOENT, ESTALE if it was taken or its object died.
  */
@@ -438,6 +442,7 @@ struct exo_cap_query {
 	__u32 out_active_zones;
 	__u32 out_active_zones_used;
 	__u32 out_command_set;
+	__aligned_u64 out_placement;
 };
 
 /* flags of struct exo_cap_list: one of them at most */
@@ -863,9 +868,10 @@ struct exo_controller_create {
 #define EXO_CONTROLLER_WRITE_ZEROES (1u << 1)
 #define EXO_CONTROLLER_VOLATILE_CACHE (1u << 2) /* Flush has work to do */
 #define EXO_CONTROLLER_COMPARE (1u << 3)
-#define EXO_CONTROLLER_TRIM (1u << 4)  /* Dataset Management */
-#define EXO_CONTROLLER_COPY (1u << 5)  /* with source descriptor format 0h */
-#define EXO_CONTROLLER_ZONED (1u << 6) /* the zoned namespace command set */
+#define EXO_CONTROLLER_TRIM (1u << 4)	   /* Dataset Management */
+#define EXO_CONTROLLER_COPY (1u << 5)	   /* with source descriptor format 0h */
+#define EXO_CONTROLLER_ZONED (1u << 6)	   /* the zoned namespace command set */
+#define EXO_CONTROLLER_PLACEMENT (1u << 7) /* flexible data placement */
 
 /**
  * struct exo_controller_query - ioctl(EXO_CONTROLLER_QUERY): what it is
@@ -938,6 +944,9 @@ struct exo_controller_query {
  * @out_open_zones_left: of which nobody has set aside or uses so many
  * @out_active_zones_left: likewise
  * @out_append_max: bytes of the largest Zone Append
+ * @out_placement: 1: flexible data placement is enabled, and Writes may name placement
+ *	identifiers
+ * @out_endurance_group: ENDGID
  *
  * A zone counts from the first command on that the kernel accepted for it: what was open
  * or active when the function was bound is not known.
@@ -963,6 +972,8 @@ struct exo_namespace_query {
 	__u32 out_open_zones_left;
 	__u32 out_active_zones_left;
 	__u32 out_append_max;
+	__u32 out_placement;
+	__u32 out_endurance_group;
 };
 
 /**
@@ -980,6 +991,8 @@ struct exo_namespace_query {
  *	until it is gone, and each that is open until that is closed. 0: it shares those that
  *	nobody has set aside. Else 0 where out_open_zones of the namespace is
  * @active_zones: the same of active zones
+ * @placement: placement identifiers that Writes may name, bit i: identifier i. 0 where
+ *	out_placement of the namespace is
  *
  * Extents may overlap: who holds the controller decides. What the blocks hold
  * is the grantor's duty. Of a zoned namespace @start and @len are multiples of
@@ -1002,6 +1015,7 @@ struct exo_extent_create {
 	__aligned_u64 len;
 	__u32 open_zones;
 	__u32 active_zones;
+	__aligned_u64 placement;
 };
 
 /* cns of struct exo_identify: NVMe base specification, "Identify" */
@@ -1352,7 +1366,7 @@ struct exo_queue_detach {
  *  opcode       needs  dwords
  *  ============ ====== ==========================================================
  *  Flush 00h    WRITE  CID, NSID
- *  Write 01h    WRITE  CID, NSID, PRP1, SLBA, NLB, FUA
+ *  Write 01h    WRITE  CID, NSID, PRP1, SLBA, NLB, FUA; DTYPE 2h with DSPEC
  *  Read 02h     READ   CID, NSID, PRP1, SLBA, NLB, FUA
  *  Compare 05h  READ   CID, NSID, PRP1, SLBA, NLB, FUA
  *  Write        WRITE  CID, NSID, SLBA, NLB, FUA; DEAC (deallocate) needs
@@ -1381,6 +1395,9 @@ struct exo_queue_detach {
  * Of each range everything but SLBA and the number of blocks is 0. Ranges of Dataset
  * Management need TRIM, those of Copy READ; what Copy writes, one range, needs WRITE. Each
  * lies in one attached extent of the namespace, not necessarily the same.
+ *
+ * DSPEC of a Write is a placement identifier that its extent holds, if it holds any;
+ * without DTYPE it is 0.
  *
  * The last three are for zoned namespaces, and name the first block of a zone. A Zone Append
  * is at most out_append_max bytes. A report has room for the zones that the extent
