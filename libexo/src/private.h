@@ -200,6 +200,7 @@ struct exo {
 	uint32_t controller_flags;
 	struct exo_copy_limits copy;
 	struct exo_zone_limits zones;
+	uint64_t placement;
 	uint32_t io_timeout_ms;
 	char address[16];
 	char serial[21];

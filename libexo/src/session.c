@@ -365,6 +365,7 @@ static int learn_extent(struct exo *x)
 		.open = extent.out_open_zones,
 		.active = extent.out_active_zones,
 	};
+	x->placement = extent.out_placement;
 	return 0;
 }
 
@@ -474,6 +475,11 @@ uint32_t exo_rights(const struct exo *x)
 struct exo_copy_limits exo_copy_limits(const struct exo *x)
 {
 	return x->copy;
+}
+
+uint64_t exo_placement(const struct exo *x)
+{
+	return x->placement;
 }
 
 uint32_t exo_transfer_max(const struct exo *x)

@@ -107,6 +107,10 @@ static void native_commands(void)
 	CHECK_EQUAL(c->cdw12, 7);
 	CHECK_EQUAL(c->cdw2 | c->cdw3 | c->cdw13 | c->cdw14 | c->cdw15, 0);
 	CHECK_EQUAL(c->mptr | c->prp2, 0);
+	c = exo_prep_write(&rig.p.q, (void *)rig.p.q.buf_base, 0, 8, 4);
+	exo_place(c, 5);
+	CHECK_EQUAL(c->cdw12, 0x200007);
+	CHECK_EQUAL(c->cdw13, 0x50000);
 	c = exo_prep_flush(&rig.p.q, 2);
 	CHECK_EQUAL(c->opcode, 0);
 	CHECK_EQUAL(c->nsid, 7);

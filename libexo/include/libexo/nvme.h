@@ -54,8 +54,9 @@ extern "C" {
 #define EXO_NVME_AD (1u << 2) /* Attribute: Deallocate */
 
 /* Bits of CDW12 of Read, Write, Compare, Write Zeroes and Copy */
-#define EXO_NVME_FUA (1u << 30)	 /* Force Unit Access */
-#define EXO_NVME_DEAC (1u << 25) /* Write Zeroes: deallocate; needs EXO_TRIM */
+#define EXO_NVME_FUA (1u << 30)	      /* Force Unit Access */
+#define EXO_NVME_DEAC (1u << 25)      /* Write Zeroes: deallocate; needs EXO_TRIM */
+#define EXO_NVME_PLACEMENT (2u << 20) /* Write: Directive Type data placement; exo_place() */
 
 /**
  * struct exo_nvme_command - a submission queue entry
@@ -162,6 +163,17 @@ struct exo_nvme_completion {
 		uint64_t qword[2];
 	};
 };
+
+/**
+ * exo_place - have a Write placed (Base 2.1, section 8.1.8.4, "Data Placement Directive")
+ * @write: of exo_prep_write()
+ * @identifier: placement identifier, one of those that the extent holds: exo_placement()
+ */
+static inline void exo_place(struct exo_nvme_command *write, uint16_t identifier)
+{
+	write->cdw12 |= EXO_NVME_PLACEMENT;
+	write->cdw13 = (uint32_t)identifier << 16;
+}
 
 /* The Status Field without the phase tag: 0 for success. */
 static inline uint16_t exo_nvme_status(const struct exo_nvme_completion *completion)
