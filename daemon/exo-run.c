@@ -52,6 +52,7 @@ struct job {
 	uint64_t bytes;
 	unsigned int queues;
 	unsigned int zones;
+	uint64_t placement;
 	__u32 controller_rights;
 	enum zeroing zeroing;
 	struct identity identity;
@@ -72,6 +73,7 @@ static const char help[] =
 	"  --threads     and for each, if CMD asks for it, a polling thread of the kernel's\n"
 	"  --zones N     of an extent with zones, how many may be open and active at a time (it\n"
 	"                shares those that nobody has set aside)\n"
+	"  --placement LIST  placement identifiers that writes may name, like 1,2\n"
 	"and runs it as\n"
 	"  --user USER   a name, UID or UID:GID (who called sudo, else nobody)\n"
 	"Blocks that this user was not the last to hold since exoctl bind are overwritten with\n"
@@ -145,6 +147,7 @@ static void parse_options(struct job *job, int argc, char **argv)
 		{ "queues", required_argument, NULL, 'q' },
 		{ "threads", no_argument, NULL, 't' },
 		{ "zones", required_argument, NULL, 'Z' },
+		{ "placement", required_argument, NULL, 'P' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "keep", no_argument, NULL, 'k' },
 		{ "no-zero", no_argument, NULL, 'k' },
@@ -171,6 +174,11 @@ static void parse_options(struct job *job, int argc, char **argv)
 			break;
 		case 't':
 			job->controller_rights |= EXO_RIGHT_THREAD;
+			break;
+		case 'P':
+			why = request_placement(optarg, &job->placement);
+			if (why)
+				fail(EXIT_RUN, "--placement %s: %s", optarg, why);
 			break;
 		case 'Z':
 			set_number("zones", optarg, &job->zones);
@@ -310,10 +318,13 @@ static void make_extent(struct job *job, struct grant *grant)
 				  : EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM,
 		.start = grant->range.start,
 		.len = grant->range.length,
+		.placement = job->placement,
 	};
 	struct exo_cap_query query = {};
 	const char *why = zones_set_quota(&arg, &grant->ns, job->zones);
 
+	if (!why && job->placement && !grant->ns.out_placement)
+		why = "--placement: data placement is not enabled for the namespace";
 	if (why)
 		fail(EXIT_RUN, "%s namespace %u: %s", grant->request.address, grant->request.nsid,
 		     why);

@@ -60,7 +60,7 @@ struct grant {
 	bool anyone;
 	bool threads;
 	enum zeroing zeroing;
-	uint64_t queues, bytes, lifetime_s, uses, zones;
+	uint64_t queues, bytes, lifetime_s, uses, zones, placement;
 	struct exo_namespace_query ns;
 	struct part parts[PARTS];
 };
@@ -110,6 +110,7 @@ static bool parse_zeroing(const struct options *options, struct grant *g)
 static bool parse(const struct options *options, struct grant *g)
 {
 	const char *extent = options->value[OPT_EXTENT], *mem = options->value[OPT_MEM], *why;
+	const char *placement = options->value[OPT_PLACEMENT];
 
 	if (!extent) {
 		fprintf(stderr, "exoctl: grant wants --extent BDF/NSID:START+LENGTH\n");
@@ -119,6 +120,9 @@ static bool parse(const struct options *options, struct grant *g)
 	if (why)
 		return complain("extent", extent, why);
 	g->threads = options->value[OPT_THREADS];
+	why = placement ? request_placement(placement, &g->placement) : NULL;
+	if (why)
+		return complain("placement", placement, why);
 	why = request_bytes(mem ? mem : DEFAULT_BYTES, &g->bytes);
 	if (why)
 		return complain("mem", mem, why);
@@ -169,10 +173,13 @@ static bool make_extent(struct grant *g, const struct root *root)
 		.nsid = g->request.nsid,
 		.start = g->parcel.range.start,
 		.len = g->parcel.range.length,
+		.placement = g->placement,
 	};
 	struct exo_cap_query query = {};
 	const char *why = zones_set_quota(&arg, &g->ns, g->zones);
 
+	if (!why && g->placement && !g->ns.out_placement)
+		why = "--placement: data placement is not enabled for the namespace";
 	if (why) {
 		fprintf(stderr, "exoctl: %s\n", why);
 		return false;

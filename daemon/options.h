@@ -31,6 +31,7 @@ enum {
 	OPT_NODE = 'n',
 	OPT_OVERWRITE = 'o',
 	OPT_PID = 'p',
+	OPT_PLACEMENT = 'P',
 	OPT_QUEUES = 'q',
 	OPT_SESSION = 's',
 	OPT_THREADS = 't',

@@ -641,6 +641,19 @@ static void bytes_become_blocks_only_when_they_are_whole_blocks(void)
 	EXPECT(request_resolve(&r, 12, 1 << 20, &range));
 }
 
+static void placement_identifiers_are_a_list_of_small_numbers(void)
+{
+	static const char *const bad[] = {
+		"", ",", "1,", ",1", "64", "1;2", "1K", "-1", "a", "1 "
+	};
+	uint64_t bits;
+
+	EXPECT(!request_placement("0", &bits) && bits == 1);
+	EXPECT(!request_placement("1,2,63", &bits) && bits == (6 | 1ull << 63));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		EXPECT(request_placement(bad[i], &bits));
+}
+
 static void an_extent_of_a_zoned_namespace_has_whole_zones(void)
 {
 	const struct range whole = { .start = 512, .length = 256 };
@@ -992,6 +1005,7 @@ static const struct {
 	TEST(an_extent_is_read_with_and_without_its_parts),
 	TEST(what_is_no_extent_is_refused),
 	TEST(bytes_become_blocks_only_when_they_are_whole_blocks),
+	TEST(placement_identifiers_are_a_list_of_small_numbers),
 	TEST(an_extent_of_a_zoned_namespace_has_whole_zones),
 	TEST(a_quota_of_zones_is_set_where_there_is_a_limit),
 	TEST(an_extent_ends_at_the_end_of_the_namespace),
