@@ -448,6 +448,25 @@ int exo_cap_check_child(struct exo_call *call, const struct exo_cap *parent,
 	return ret ?: exo_child_range(call, parent, child, spec);
 }
 
+/* A share of its parent's open and active zones, if it is to have its own. */
+static struct exo_zone_account *exo_derive_zones(struct exo_call *call,
+						 const struct exo_cap *parent)
+{
+	struct exo_cap_derive *cmd = &call->arg.cap_derive;
+	const u32 quota[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = cmd->open_zones,
+		[EXO_ZONES_ACTIVE] = cmd->active_zones,
+	};
+	static const u32 field[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = EXO_FIELD(cap_derive, open_zones),
+		[EXO_ZONES_ACTIVE] = EXO_FIELD(cap_derive, active_zones),
+	};
+
+	if (!cmd->open_zones && !cmd->active_zones)
+		return NULL;
+	return exo_zone_account_make(call, parent->zones, quota, field);
+}
+
 static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 {
 	struct exo_cap_derive *cmd = &call->arg.cap_derive;
@@ -478,7 +497,13 @@ static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 				  parent->placement);
 	spec.placement = cmd->placement ?: parent->placement;
 	spec.object = parent->object;
-	return exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
+	spec.zones = exo_derive_zones(call, parent);
+	if (IS_ERR(spec.zones))
+		return PTR_ERR(spec.zones);
+	ret = exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
+	exo_zone_account_unuse(spec.zones);
+	exo_zone_account_put(spec.zones);
+	return ret;
 }
 
 int exo_cap_derive(struct exo_call *call)

@@ -456,12 +456,11 @@ int exo_namespace_query(struct exo_call *call)
 
 /* ---- EXO_EXTENT_CREATE ---- */
 
-/* Whole zones; and quotas of what there is a limit to. */
+/* Whole zones. */
 static int exo_extent_check_zones(struct exo_call *call, struct exo_namespace *ns)
 {
 	struct exo_extent_create *cmd = &call->arg.extent_create;
 	u64 grain = exo_namespace_grain(&ns->object);
-	const struct exo_zones *zones = ns->zones;
 
 	if (cmd->start & (grain - 1))
 		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, EXO_FIELD(extent_create, start),
@@ -469,12 +468,6 @@ static int exo_extent_check_zones(struct exo_call *call, struct exo_namespace *n
 	if (cmd->len & (grain - 1))
 		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, EXO_FIELD(extent_create, len),
 				  cmd->len, grain);
-	if (cmd->open_zones && !(zones && zones->limit[EXO_ZONES_OPEN]))
-		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE,
-				  EXO_FIELD(extent_create, open_zones), cmd->open_zones, 0);
-	if (cmd->active_zones && !(zones && zones->limit[EXO_ZONES_ACTIVE]))
-		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE,
-				  EXO_FIELD(extent_create, active_zones), cmd->active_zones, 0);
 	return 0;
 }
 
@@ -505,19 +498,6 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	return exo_extent_check_zones(call, ns);
 }
 
-static int exo_extent_zones_explain(struct exo_call *call, int err, u32 kind, u64 left)
-{
-	struct exo_extent_create *cmd = &call->arg.extent_create;
-
-	if (err == -ENOMEM)
-		return exo_refuse(call, err, EXO_REASON_MEMORY, 0, 0, 0);
-	if (kind == EXO_ZONES_OPEN)
-		return exo_refuse(call, err, EXO_REASON_BUDGET,
-				  EXO_FIELD(extent_create, open_zones), cmd->open_zones, left);
-	return exo_refuse(call, err, EXO_REASON_BUDGET, EXO_FIELD(extent_create, active_zones),
-			  cmd->active_zones, left);
-}
-
 /* The account of its zones, used by the caller. NULL: none are counted. */
 static struct exo_zone_account *exo_extent_account(struct exo_call *call, struct exo_namespace *ns)
 {
@@ -526,9 +506,11 @@ static struct exo_zone_account *exo_extent_account(struct exo_call *call, struct
 		[EXO_ZONES_OPEN] = cmd->open_zones,
 		[EXO_ZONES_ACTIVE] = cmd->active_zones,
 	};
+	static const u32 field[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = EXO_FIELD(extent_create, open_zones),
+		[EXO_ZONES_ACTIVE] = EXO_FIELD(extent_create, active_zones),
+	};
 	struct exo_zone_account *account = ns->zones ? ns->zones->account : NULL;
-	u32 kind = 0;
-	u64 left = 0;
 
 	if (!quota[EXO_ZONES_OPEN] && !quota[EXO_ZONES_ACTIVE]) {
 		/* The namespace's own lasts as long as that: it has a user already. */
@@ -536,10 +518,7 @@ static struct exo_zone_account *exo_extent_account(struct exo_call *call, struct
 		exo_zone_account_get(account);
 		return account;
 	}
-	account = exo_zone_account_make(account, quota, &kind, &left);
-	if (IS_ERR(account))
-		exo_extent_zones_explain(call, PTR_ERR(account), kind, left);
-	return account;
+	return exo_zone_account_make(call, account, quota, field);
 }
 
 static int exo_extent_give(struct exo_call *call, struct exo_cap *cap, struct exo_namespace *ns)

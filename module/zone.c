@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 #include "check.h"
+#include "ioctl.h"
 #include "params.h"
 #include "zone.h"
 
@@ -91,19 +92,33 @@ static bool exo_zone_account_take(struct exo_zone_account *account,
 	return true;
 }
 
-struct exo_zone_account *exo_zone_account_make(struct exo_zone_account *parent,
-					       const u32 quota[EXO_ZONES_KINDS], u32 *kind,
-					       u64 *left)
+struct exo_zone_account *exo_zone_account_make(struct exo_call *call,
+					       struct exo_zone_account *parent,
+					       const u32 quota[EXO_ZONES_KINDS],
+					       const u32 field[EXO_ZONES_KINDS])
 {
-	struct exo_zone_account *account = exo_zone_account_alloc(parent);
+	struct exo_zone_account *account;
+	u32 kind;
+	u64 left;
+	int ret;
 
-	if (!account)
-		return ERR_PTR(-ENOMEM);
-	if (exo_zone_account_take(account, quota, kind, left))
+	for (kind = 0; kind < EXO_ZONES_KINDS; kind++) {
+		if (!quota[kind] || (parent && parent->budget[kind]))
+			continue;
+		ret = exo_refuse(call, -EINVAL, EXO_REASON_VALUE, field[kind], quota[kind], 0);
+		return ERR_PTR(ret);
+	}
+	account = exo_zone_account_alloc(parent);
+	if (!account) {
+		ret = exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+		return ERR_PTR(ret);
+	}
+	if (exo_zone_account_take(account, quota, &kind, &left))
 		return account;
 	exo_zone_account_unuse(account);
 	exo_zone_account_put(account);
-	return ERR_PTR(-EDQUOT);
+	ret = exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET, field[kind], quota[kind], left);
+	return ERR_PTR(ret);
 }
 
 static u32 exo_budget_describe(struct exo_budget *budget, u32 *used)

@@ -19,6 +19,7 @@
 
 #include "budget.h"
 
+struct exo_call;
 struct exo_cap_query;
 struct exo_detail;
 struct exo_queue;
@@ -93,12 +94,13 @@ struct exo_zones *exo_zones_alloc(u32 shift, u32 count, const u32 limit[EXO_ZONE
 void exo_zones_free(struct exo_zones *zones);
 
 /*
- * A share of @parent's quotas, of which the caller is a user; 0: no quota of its own, but the
- * parent's. -EDQUOT: *kind and *left say of what, and how many there were.
+ * What a command asks for: a share of @parent's quotas, of which the caller is a user; 0: no
+ * quota of its own, but the parent's. Or why not; @field: where the quotas were.
  */
-struct exo_zone_account *exo_zone_account_make(struct exo_zone_account *parent,
-					       const u32 quota[EXO_ZONES_KINDS], u32 *kind,
-					       u64 *left);
+struct exo_zone_account *exo_zone_account_make(struct exo_call *call,
+					       struct exo_zone_account *parent,
+					       const u32 quota[EXO_ZONES_KINDS],
+					       const u32 field[EXO_ZONES_KINDS]);
 
 /* All of these take NULL, too. A use without a reference must be of one that has a user. */
 void exo_zone_account_get(struct exo_zone_account *account);

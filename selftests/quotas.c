@@ -131,6 +131,56 @@ TEST_F(zones, what_is_derived_shares_the_quota)
 	EXPECT_LEFT(0, 0);
 }
 
+static int derive_share(int fd, __u32 cap, __u32 open, __u32 active, __u32 *child)
+{
+	struct exo_cap_derive arg = {
+		.cap = cap,
+		.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+		.session_fd = EXO_SESSION_SELF,
+		.open_zones = open,
+		.active_zones = active,
+	};
+	int ret = call(fd, EXO_CAP_DERIVE, &arg);
+
+	*child = arg.out_cap;
+	return ret;
+}
+
+TEST_F(zones, what_is_derived_can_have_a_share_of_the_quota)
+{
+	const __u32 open = offsetof(struct exo_cap_derive, open_zones);
+	const __u32 active = offsetof(struct exo_cap_derive, active_zones);
+	__u32 cap, child, none;
+	struct exo_cap_query q;
+	int fd = self->t.fd;
+
+	ASSERT_EQ(0, grant(self, RWT, 8, 8, 3, 4, &cap));
+	ASSERT_EQ(0, derive_share(fd, cap, 1, 2, &child));
+	EXPECT_REFUSED(EDQUOT, EXO_REASON_BUDGET, open, 3, derive_share(fd, cap, 3, 1, &none));
+	EXPECT_EQ(2, last.limit);
+	EXPECT_REFUSED(EDQUOT, EXO_REASON_BUDGET, active, 3, derive_share(fd, cap, 1, 3, &none));
+	EXPECT_EQ(2, last.limit);
+	EXPECT_REFUSED(EDQUOT, EXO_REASON_BUDGET, open, 2, derive_share(fd, child, 2, 1, &none));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, open, 1,
+		       derive_share(fd, self->t.extent, 1, 0, &none));
+	ASSERT_EQ(0, query(fd, cap, &q));
+	EXPECT_EQ(1, q.out_open_zones_used);
+	EXPECT_EQ(2, q.out_active_zones_used);
+	ASSERT_EQ(0, queue_attach(fd, self->ring.cap, child));
+	ASSERT_EQ(0, append(self, ZONE(8), 1));
+	EXPECT_QUOTA(0, ZONE(9), 1, append(self, ZONE(9), 1));
+	ASSERT_EQ(0, queue_detach(fd, self->ring.cap, child));
+	ASSERT_EQ(0, queue_attach(fd, self->ring.cap, cap));
+	ASSERT_EQ(0, append(self, ZONE(9), 1));
+	ASSERT_EQ(0, append(self, ZONE(10), 1));
+	EXPECT_QUOTA(0, ZONE(11), 3, append(self, ZONE(11), 1));
+	/* What the child leaves open is its parent's to close. */
+	ASSERT_EQ(0, drop(fd, child));
+	EXPECT_QUOTA(0, ZONE(11), 3, append(self, ZONE(11), 1));
+	ASSERT_EQ(0, send(&self->ring, ZONE(8), RESET));
+	EXPECT_EQ(0, append(self, ZONE(11), 1));
+}
+
 TEST_F(zones, more_than_the_namespace_has_left_is_set_aside_for_nobody)
 {
 	__u32 cap[3];

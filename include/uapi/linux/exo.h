@@ -353,12 +353,15 @@ struct exo_claim {
  *	@cap; must be 0 if @len is 0
  * @len: units; 0: the whole range of @cap
  * @placement: of an extent: a subset of its placement identifiers; 0: all of them
+ * @open_zones: of an extent with such a quota: so many of it, set aside for the child as for
+ *	EXO_EXTENT_CREATE; 0: it shares those of @cap
+ * @active_zones: the same of active zones
  *
  * The child begins without mappings and attachments; those of @cap stay.
  *
  * Errors: ENOENT, ESTALE, EBUSY, EACCES rights not held, EINVAL no right at all, or
- * a range for a type that has none, ERANGE, EOVERFLOW, EBADF session_fd,
- * ELOOP, ENOSPC, ENOMEM.
+ * a range or a quota for what has none, ERANGE, EOVERFLOW, EBADF session_fd,
+ * EDQUOT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_cap_derive {
 	__u32 size;
@@ -371,6 +374,8 @@ struct exo_cap_derive {
 	__aligned_u64 start;
 	__aligned_u64 len;
 	__aligned_u64 placement;
+	__u32 open_zones;
+	__u32 active_zones;
 };
 
 /**
