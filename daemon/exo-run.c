@@ -24,6 +24,7 @@
 #include "identity.h"
 #include "request.h"
 #include "settle.h"
+#include "zones.h"
 
 #define EXIT_RUN 125	/* exo-run itself failed, as env(1) and nohup(1) have it */
 #define EXIT_CANNOT 126 /* the program was found and cannot be started */
@@ -37,6 +38,7 @@ struct grant {
 	struct request request;
 	struct range range;
 	unsigned int block_shift;
+	struct exo_namespace_query ns;
 	__u32 controller; /* claimed; shared by the grants of one function */
 	__u32 extent;	  /* in the claiming session */
 	uint64_t object;
@@ -49,6 +51,8 @@ struct job {
 	size_t count;
 	uint64_t bytes;
 	unsigned int queues;
+	unsigned int zones;
+	uint64_t placement;
 	__u32 controller_rights;
 	enum zeroing zeroing;
 	bool direct;
@@ -72,6 +76,9 @@ static const char help[] =
 	"                them: it can read and write all of the device then, not only the "
 	"extents,\n"
 	"                and after it no block is known to be anybody's (see --keep)\n"
+	"  --zones N     of an extent with zones, how many may be open and active at a time (it\n"
+	"                shares those that nobody has set aside)\n"
+	"  --placement LIST  placement identifiers that writes may name, like 1,2\n"
 	"and runs it as\n"
 	"  --user USER   a name, UID or UID:GID (who called sudo, else nobody)\n"
 	"Blocks that this user was not the last to hold since exoctl bind are overwritten with\n"
@@ -145,6 +152,8 @@ static void parse_options(struct job *job, int argc, char **argv)
 		{ "queues", required_argument, NULL, 'q' },
 		{ "threads", no_argument, NULL, 't' },
 		{ "direct", no_argument, NULL, 'd' },
+		{ "zones", required_argument, NULL, 'Z' },
+		{ "placement", required_argument, NULL, 'P' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "keep", no_argument, NULL, 'k' },
 		{ "no-zero", no_argument, NULL, 'k' },
@@ -175,6 +184,14 @@ static void parse_options(struct job *job, int argc, char **argv)
 		case 'd':
 			job->direct = true;
 			job->controller_rights |= EXO_RIGHT_DIRECT;
+			break;
+		case 'P':
+			why = request_placement(optarg, &job->placement);
+			if (why)
+				fail(EXIT_RUN, "--placement %s: %s", optarg, why);
+			break;
+		case 'Z':
+			set_number("zones", optarg, &job->zones);
 			break;
 		case 'u':
 			user = optarg;
@@ -288,10 +305,15 @@ static void find_blocks(struct job *job, struct grant *grant)
 	snprintf(what, sizeof(what), "%s namespace %u", grant->request.address, arg.nsid);
 	must(exo_sys_namespace_query(job->claims, &arg), &detail, what);
 	grant->block_shift = arg.out_block_shift;
+	grant->ns = arg;
 	why = request_resolve(&grant->request, arg.out_block_shift, arg.out_blocks, &grant->range);
 	if (why)
 		fail(EXIT_RUN, "%s: %s; it has %llu blocks of %u bytes", what, why, arg.out_blocks,
 		     1u << arg.out_block_shift);
+	why = request_check_zones(&grant->range, arg.out_zone_blocks);
+	if (why)
+		fail(EXIT_RUN, "%s: %s, which is %llu blocks of %u bytes", what, why,
+		     arg.out_zone_blocks, 1u << arg.out_block_shift);
 }
 
 static void make_extent(struct job *job, struct grant *grant)
@@ -306,9 +328,16 @@ static void make_extent(struct job *job, struct grant *grant)
 				  : EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_TRIM,
 		.start = grant->range.start,
 		.len = grant->range.length,
+		.placement = job->placement,
 	};
 	struct exo_cap_query query = {};
+	const char *why = zones_set_quota(&arg, &grant->ns, job->zones);
 
+	if (!why && job->placement && !grant->ns.out_placement)
+		why = "--placement: data placement is not enabled for the namespace";
+	if (why)
+		fail(EXIT_RUN, "%s namespace %u: %s", grant->request.address, grant->request.nsid,
+		     why);
 	must(exo_sys_extent_create(job->claims, &arg), &detail, "the extent");
 	grant->extent = arg.out_cap;
 	query.cap = arg.out_cap;

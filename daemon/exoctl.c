@@ -24,7 +24,8 @@ static const char help[] =
 	"       exoctl watch [--interval MS]              tell what changes, until Ctrl-C\n"
 	"       exoctl grant --extent BDF/NSID:START+LENGTH[:ro] [--queues N] [--threads]\n"
 	"                    [--mem SIZE] [--uid USER | --anyone] [--lifetime S] [--uses N] "
-	"[--keep | --zero]\n"
+	"[--zones N] [--placement LIST]\n"
+	"                    [--keep | --zero]\n"
 	"                                                 print tokens for a running program\n"
 	"       exoctl revoke --node N | --pid PID | --uid USER | --session N | --function BDF |\n"
 	"                     --frames N [--node N]  [--deadline MS]\n"
@@ -129,6 +130,7 @@ static const struct option known[] = {
 	{ "node", required_argument, NULL, OPT_NODE },
 	{ "overwrite", required_argument, NULL, OPT_OVERWRITE },
 	{ "pid", required_argument, NULL, OPT_PID },
+	{ "placement", required_argument, NULL, OPT_PLACEMENT },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
 	{ "session", required_argument, NULL, OPT_SESSION },
 	{ "threads", no_argument, NULL, OPT_THREADS },
@@ -136,6 +138,7 @@ static const struct option known[] = {
 	{ "uses", required_argument, NULL, OPT_USES },
 	{ "version", no_argument, NULL, 'V' },
 	{ "zero", no_argument, NULL, OPT_ZERO },
+	{ "zones", required_argument, NULL, OPT_ZONES },
 	{},
 };
 

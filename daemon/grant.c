@@ -25,6 +25,7 @@
 #include "request.h"
 #include "roots.h"
 #include "settle.h"
+#include "zones.h"
 
 #define FRAME_SHIFT 12
 #define DEFAULT_BYTES "64M"
@@ -59,7 +60,8 @@ struct grant {
 	bool anyone;
 	bool threads;
 	enum zeroing zeroing;
-	uint64_t queues, bytes, lifetime_s, uses;
+	uint64_t queues, bytes, lifetime_s, uses, zones, placement;
+	struct exo_namespace_query ns;
 	struct part parts[PARTS];
 };
 
@@ -108,6 +110,7 @@ static bool parse_zeroing(const struct options *options, struct grant *g)
 static bool parse(const struct options *options, struct grant *g)
 {
 	const char *extent = options->value[OPT_EXTENT], *mem = options->value[OPT_MEM], *why;
+	const char *placement = options->value[OPT_PLACEMENT];
 
 	if (!extent) {
 		fprintf(stderr, "exoctl: grant wants --extent BDF/NSID:START+LENGTH\n");
@@ -117,10 +120,14 @@ static bool parse(const struct options *options, struct grant *g)
 	if (why)
 		return complain("extent", extent, why);
 	g->threads = options->value[OPT_THREADS];
+	why = placement ? request_placement(placement, &g->placement) : NULL;
+	if (why)
+		return complain("placement", placement, why);
 	why = request_bytes(mem ? mem : DEFAULT_BYTES, &g->bytes);
 	if (why)
 		return complain("mem", mem, why);
 	return option_number(options, OPT_QUEUES, 1, 0xffff, 1, &g->queues) &&
+	       option_number(options, OPT_ZONES, 1, UINT32_MAX, 0, &g->zones) &&
 	       option_number(options, OPT_LIFETIME, 1, LIFETIME_MAX_S, DEFAULT_LIFETIME_S,
 			     &g->lifetime_s) &&
 	       option_number(options, OPT_USES, 1, UINT32_MAX, 1, &g->uses) &&
@@ -142,9 +149,15 @@ static bool find_blocks(struct grant *g, const struct root *root)
 	if (!went(exo_sys_namespace_query(g->roots.session, &arg), &detail, "the namespace"))
 		return false;
 	why = request_resolve(&g->request, arg.out_block_shift, arg.out_blocks, &g->parcel.range);
-	if (why)
-		fprintf(stderr, "exoctl: --extent: %s; it has %llu blocks of %u bytes\n", why,
+	if (!why)
+		why = request_check_zones(&g->parcel.range, arg.out_zone_blocks);
+	if (why) {
+		fprintf(stderr, "exoctl: --extent: %s; it has %llu blocks of %u bytes", why,
 			arg.out_blocks, 1u << arg.out_block_shift);
+		zones_tell_size(stderr, &arg);
+		fprintf(stderr, "\n");
+	}
+	g->ns = arg;
 	g->parcel.nsid = g->request.nsid;
 	g->parcel.block_shift = arg.out_block_shift;
 	return !why;
@@ -160,9 +173,17 @@ static bool make_extent(struct grant *g, const struct root *root)
 		.nsid = g->request.nsid,
 		.start = g->parcel.range.start,
 		.len = g->parcel.range.length,
+		.placement = g->placement,
 	};
 	struct exo_cap_query query = {};
+	const char *why = zones_set_quota(&arg, &g->ns, g->zones);
 
+	if (!why && g->placement && !g->ns.out_placement)
+		why = "--placement: data placement is not enabled for the namespace";
+	if (why) {
+		fprintf(stderr, "exoctl: %s\n", why);
+		return false;
+	}
 	part->rights = EXO_RIGHT_READ;
 	if (!g->request.readonly)
 		part->rights |= EXO_RIGHT_WRITE | EXO_RIGHT_TRIM;

@@ -8,11 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include <libexo/sys.h>
+
 #include "claim.h"
 #include "label.h"
 #include "list.h"
 #include "options.h"
 #include "report.h"
+#include "zones.h"
 
 unsigned long long list_now(void)
 {
@@ -24,6 +27,17 @@ unsigned long long list_now(void)
 
 /* ---- for a person ---- */
 
+/* What is the whole function's, and no capability's. */
+static void print_namespaces(const struct roots *roots, const struct root *root)
+{
+	struct exo_namespace_query ns = { .flags = EXO_NAMESPACE_NEXT, .controller = root->cap };
+
+	while (!exo_sys_namespace_query(roots->session, &ns)) {
+		zones_tell(stdout, &ns);
+		ns.nsid = ns.out_nsid;
+	}
+}
+
 static void print_root(const struct roots *roots, const struct root *root)
 {
 	const struct exo_controller_query *about = &root->controller;
@@ -34,6 +48,7 @@ static void print_root(const struct roots *roots, const struct root *root)
 		printf("%s, %s: %u of %u queues in use%s\n", root->address, model,
 		       about->out_queues_used, about->out_queues,
 		       about->out_state == EXO_CONTROLLER_LIVE ? "" : ", FAILED");
+		print_namespaces(roots, root);
 		return;
 	}
 	printf("memory: %s of %s in use\n", label_bytes(used, roots->info.out_frames_used << 12),

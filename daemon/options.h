@@ -31,12 +31,14 @@ enum {
 	OPT_NODE = 'n',
 	OPT_OVERWRITE = 'o',
 	OPT_PID = 'p',
+	OPT_PLACEMENT = 'P',
 	OPT_QUEUES = 'q',
 	OPT_SESSION = 's',
 	OPT_THREADS = 't',
 	OPT_UID = 'u',
 	OPT_USES = 'c',
 	OPT_ZERO = 'z',
+	OPT_ZONES = 'Z',
 };
 
 /*

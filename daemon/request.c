@@ -150,3 +150,26 @@ const char *request_resolve(const struct request *request, unsigned int block_sh
 		return "it ends behind the end of the namespace";
 	return NULL;
 }
+
+const char *request_check_zones(const struct range *range, uint64_t zone_blocks)
+{
+	if (zone_blocks && (range->start % zone_blocks || range->length % zone_blocks))
+		return "START and LENGTH must be multiples of the zone size";
+	return NULL;
+}
+
+const char *request_placement(const char *text, uint64_t *identifiers)
+{
+	*identifiers = 0;
+	for (;;) {
+		struct amount amount;
+
+		if (!parse_amount(text, &text, &amount) || amount.bytes || amount.value > 63)
+			return "wanted placement identifiers from 0 to 63, like 1,2";
+		*identifiers |= 1ull << amount.value;
+		if (!*text)
+			return NULL;
+		if (*text++ != ',')
+			return "commas stand between placement identifiers";
+	}
+}

@@ -36,6 +36,10 @@ struct range {
 const char *request_parse(const char *text, struct request *request);
 const char *request_resolve(const struct request *request, unsigned int block_shift,
 			    uint64_t blocks, struct range *range);
+/* Numbers from 0 to 63, separated by commas, as bits. */
+const char *request_placement(const char *text, uint64_t *identifiers);
+/* @zone_blocks: 0: the namespace is not zoned. */
+const char *request_check_zones(const struct range *range, uint64_t zone_blocks);
 /* Bytes, with or without K, M, G or T. */
 const char *request_bytes(const char *text, uint64_t *bytes);
 

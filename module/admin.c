@@ -268,7 +268,7 @@ void exo_admin_request_event(struct exo_nvme *nvme)
 
 /* ---- the commands ---- */
 
-int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
+int exo_admin_identify_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi, struct exo_dma_buf *buf)
 {
 	struct exo_admin_answer answer;
 	struct nvme_command cmd = {
@@ -276,11 +276,17 @@ int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_b
 			.opcode = nvme_admin_identify,
 			.nsid = cpu_to_le32(nsid),
 			.cns = cns,
+			.csi = csi,
 			.dptr.prp1 = cpu_to_le64(exo_dma_addr(&buf->map, 0, 0)),
 		},
 	};
 
 	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf)
+{
+	return exo_admin_identify_csi(nvme, nsid, cns, NVME_CSI_NVM, buf);
 }
 
 int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct exo_dma_buf *buf)
@@ -312,6 +318,20 @@ int exo_admin_set_events(struct exo_nvme *nvme, u32 events)
 	};
 
 	return exo_admin_run(nvme, &cmd, &answer);
+}
+
+int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
+			   struct exo_admin_answer *answer)
+{
+	struct nvme_command cmd = {
+		.features = {
+			.opcode = nvme_admin_get_features,
+			.fid = cpu_to_le32(feature),
+			.dword11 = cpu_to_le32(dword11),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, answer);
 }
 
 /* Asks for pairs; the device answers how many of each kind there are. */

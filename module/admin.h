@@ -68,11 +68,17 @@ int exo_admin_run(struct exo_nvme *nvme, struct nvme_command *cmd, struct exo_ad
 
 /* NVMe base specification 2.0 sections 5.2, 5.4 to 5.7, 5.16, 5.17, 5.27 */
 int exo_admin_identify(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf);
+/* Of one I/O command set. */
+int exo_admin_identify_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi,
+			   struct exo_dma_buf *buf);
 /* @bytes of a log page of the function; @retain: an event that announced it stays. */
 int exo_admin_log(struct exo_nvme *nvme, u8 lid, u32 bytes, bool retain, struct exo_dma_buf *buf);
 int exo_admin_set_events(struct exo_nvme *nvme, u32 events);
 /* Asks for the next asynchronous event: exo_async_answer() has the answer. */
 void exo_admin_request_event(struct exo_nvme *nvme);
+/* A feature without a data buffer. */
+int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
+			   struct exo_admin_answer *answer);
 int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got);
 int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 vector,
 			struct exo_admin_answer *answer);

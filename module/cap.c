@@ -18,6 +18,7 @@
 #include "token.h"
 #include "trace.h"
 #include "view.h"
+#include "zone.h"
 
 static atomic64_t exo_cap_serials = ATOMIC64_INIT(0);
 static struct kmem_cache *exo_cap_cache;
@@ -62,6 +63,7 @@ static void exo_cap_release(struct kref *ref)
 		exo_object_put(cap->object);
 	if (cap->session)
 		exo_object_put(&cap->session->object);
+	exo_zone_account_put(cap->zones);
 	mutex_destroy(&cap->lock);
 	kfree_rcu(cap, rcu);
 }
@@ -178,6 +180,9 @@ static struct exo_cap *exo_cap_alloc(struct exo_call *call, struct exo_session *
 		goto out_free;
 	exo_object_get(spec->object);
 	cap->object = spec->object;
+	cap->zones = spec->zones ?: parent->zones;
+	exo_zone_account_get(cap->zones);
+	cap->placement = spec->placement;
 	exo_object_get(&session->object);
 	kref_get(&cap->parent->ref);
 	return cap;
@@ -205,11 +210,16 @@ static int exo_cap_link(struct exo_cap *cap, struct exo_cap *from)
 {
 	int ret;
 
-	if (!exo_object_name(cap->object))
+	if (!exo_zone_account_use(cap->zones))
 		return -ESTALE;
-	ret = exo_tree_link(cap, from);
+	ret = -ESTALE;
+	if (exo_object_name(cap->object)) {
+		ret = exo_tree_link(cap, from);
+		if (ret)
+			exo_object_unname(cap->object);
+	}
 	if (ret)
-		exo_object_unname(cap->object);
+		exo_zone_account_unuse(cap->zones);
 	return ret;
 }
 
@@ -342,6 +352,7 @@ static void exo_cap_tear_down(struct exo_cap *cap)
 	exo_cap_end_bindings(cap);
 	if (object->ops->forget)
 		object->ops->forget(object, cap);
+	exo_zone_account_unuse(cap->zones);
 	exo_object_unuse(object);
 	exo_tree_prune(cap);
 }
@@ -401,7 +412,7 @@ int exo_cap_check_rights(struct exo_call *call, u32 field, u32 rights, u32 held)
 static int exo_child_range(struct exo_call *call, const struct exo_cap *parent,
 			   const struct exo_child *child, struct exo_cap_spec *spec)
 {
-	u64 end, limit = parent->start + parent->len;
+	u64 end, grain, limit = parent->start + parent->len;
 
 	spec->start = parent->start;
 	spec->len = parent->len;
@@ -420,6 +431,13 @@ static int exo_child_range(struct exo_call *call, const struct exo_cap *parent,
 				  limit);
 	if (end > limit)
 		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, child->len_field, limit, limit);
+	grain = parent->object->ops->grain ? parent->object->ops->grain(parent->object) : 1;
+	if (child->start & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, child->start_field, child->start,
+				  grain);
+	if (child->len & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, child->len_field, child->len,
+				  grain);
 	spec->start = child->start;
 	spec->len = child->len;
 	return 0;
@@ -431,7 +449,27 @@ int exo_cap_check_child(struct exo_call *call, const struct exo_cap *parent,
 	int ret = exo_cap_check_rights(call, child->rights_field, child->rights, parent->rights);
 
 	spec->rights = child->rights;
+	spec->placement = parent->placement;
 	return ret ?: exo_child_range(call, parent, child, spec);
+}
+
+/* A share of its parent's open and active zones, if it is to have its own. */
+static struct exo_zone_account *exo_derive_zones(struct exo_call *call,
+						 const struct exo_cap *parent)
+{
+	struct exo_cap_derive *cmd = &call->arg.cap_derive;
+	const u32 quota[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = cmd->open_zones,
+		[EXO_ZONES_ACTIVE] = cmd->active_zones,
+	};
+	static const u32 field[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = EXO_FIELD(cap_derive, open_zones),
+		[EXO_ZONES_ACTIVE] = EXO_FIELD(cap_derive, active_zones),
+	};
+
+	if (!cmd->open_zones && !cmd->active_zones)
+		return NULL;
+	return exo_zone_account_make(call, parent->zones, quota, field);
 }
 
 static int exo_derive_into(struct exo_call *call, struct exo_session *session)
@@ -458,8 +496,19 @@ static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 	ret = exo_cap_check_child(call, parent, &child, &spec);
 	if (ret)
 		return ret;
+	if (cmd->placement & ~parent->placement)
+		return exo_refuse(call, -EACCES, EXO_REASON_PLACEMENT,
+				  EXO_FIELD(cap_derive, placement), cmd->placement,
+				  parent->placement);
+	spec.placement = cmd->placement ?: parent->placement;
 	spec.object = parent->object;
-	return exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
+	spec.zones = exo_derive_zones(call, parent);
+	if (IS_ERR(spec.zones))
+		return PTR_ERR(spec.zones);
+	ret = exo_cap_give_to(call, session, parent, &spec, &cmd->out_cap, NULL);
+	exo_zone_account_unuse(spec.zones);
+	exo_zone_account_put(spec.zones);
+	return ret;
 }
 
 int exo_cap_derive(struct exo_call *call)
@@ -500,6 +549,15 @@ int exo_cap_query(struct exo_call *call)
 	cmd->out_copy_ranges = 0;
 	cmd->out_copy_range_blocks = 0;
 	cmd->out_copy_blocks = 0;
+	cmd->out_zone_blocks = 0;
+	cmd->out_append_max = 0;
+	cmd->out_open_zones = 0;
+	cmd->out_open_zones_used = 0;
+	cmd->out_active_zones = 0;
+	cmd->out_active_zones_used = 0;
+	cmd->out_command_set = 0;
+	cmd->out_placement = cap->placement;
+	exo_zone_account_describe(cap->zones, cmd);
 	xa_lock(&cap->session->caps);
 	cmd->out_deadline = cap->deadline;
 	cmd->out_wanted = cap->deadline ? cap->wanted : 0;

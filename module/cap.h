@@ -18,6 +18,7 @@
 
 struct exo_call;
 struct exo_session;
+struct exo_zone_account;
 
 /* In exo_cap.usable while it can be used at all: beside EXO_RIGHT_*. */
 #define EXO_CAP_LIVE BIT(31)
@@ -34,6 +35,9 @@ struct exo_session;
  * @id: its number in its session
  * @session: the holder's; a reference. NULL: a root
  * @serial: its own number, never reused
+ * @zones: of an extent: the account of open and active zones that it is charged to; a
+ *	reference. NULL: none
+ * @placement: likewise: placement identifiers that it may name, as bits
  *
  * Under exo_tree_lock (tree.h), but for @parent, @depth and @claim, which are fixed:
  * @parent: below which it hangs; a reference. NULL: a root
@@ -71,6 +75,8 @@ struct exo_cap {
 	u32 id;
 	struct exo_session *session;
 	u64 serial;
+	struct exo_zone_account *zones;
+	u64 placement;
 
 	struct exo_cap *parent;
 	struct list_head children;
@@ -103,6 +109,8 @@ struct exo_cap {
 /**
  * struct exo_cap_spec - what a new capability is to be
  * @object, @start, @len, @rights, @claim: as in struct exo_cap
+ * @zones: likewise; NULL: that of what it is derived from
+ * @placement: likewise
  * @fresh: the first of @object: its creator's name and use end with the giving, however
  *	that ends; the creator's reference stays
  */
@@ -113,6 +121,8 @@ struct exo_cap_spec {
 	u32 rights;
 	bool claim;
 	bool fresh;
+	struct exo_zone_account *zones;
+	u64 placement;
 };
 
 /* There may be a million of them: they have a cache of their own. */

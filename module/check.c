@@ -10,44 +10,15 @@
 
 #include "check.h"
 #include "nvme.h"
+#include "placement.h"
 #include "space.h"
 
-#define EXO_DW(n, bits) [(n) / 2] = (u64)(bits) << ((n) % 2 * 32)
-#define EXO_DW_PAIR(n, even, odd) [(n) / 2] = (u64)(odd) << 32 | (even)
-
-#define EXO_BITS_OPCODE_CID 0xffff00ffu /* dword 0: no fused operation, PRPs */
-#define EXO_BITS_ALL 0xffffffffu
-#define EXO_BITS_NLB 0xffffu  /* dword 12 */
 #define EXO_BITS_RANGES 0xffu /* dword 10 of Dataset Management, 12 of Copy */
 #define EXO_BIT_AD BIT(2)     /* dword 11 of Dataset Management: deallocate */
 #define EXO_BIT_DEAC BIT(25)  /* dword 12 of Write Zeroes: deallocate */
-#define EXO_BIT_FUA BIT(30)   /* dword 12 */
-
-/**
- * struct exo_rule - what one opcode may say
- * @permitted: bits that may be set, two dwords each
- * @needs: right on the extent; 0: the opcode is not permitted
- * @buffer: what the device does with the buffer; 0: there is none
- * @feature: EXO_CONTROLLER_* that it needs
- * @check: the rest; NULL: it names a range of blocks, and perhaps a buffer of that size
- */
-struct exo_rule {
-	u64 permitted[8];
-	u32 needs;
-	u32 buffer;
-	u32 feature;
-	int (*check)(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);
-};
 
 static int exo_check_flush(struct exo_queue *q, struct nvme_command *cmd,
 			   struct exo_detail *detail);
-
-/* Read, Write and Compare are alike: CID, NSID, PRP1, SLBA, NLB, FUA. */
-#define EXO_BITS_TRANSFER                                    \
-	EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),   \
-		EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),  \
-		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL), \
-		EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA)
 
 /* NVM command set specification 1.0 section 3.2 */
 static const struct exo_rule exo_rules[] = {
@@ -59,7 +30,13 @@ static const struct exo_rule exo_rules[] = {
 		.check = exo_check_flush,
 	},
 	[nvme_cmd_write] = {
-		.permitted = { EXO_BITS_TRANSFER },
+		.permitted = {
+			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
+			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
+			EXO_DW_PAIR(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_PLACEMENT,
+				    EXO_BITS_IDENTIFIER),
+		},
 		.needs = EXO_RIGHT_WRITE,
 		.buffer = EXO_SPACE_DEVICE_READS,
 	},
@@ -138,10 +115,11 @@ static const struct exo_rule *exo_check_form(struct exo_queue *q, const struct n
 	const struct exo_rule *rule;
 	u64 bad = 0;
 
-	if (unlikely(opcode >= ARRAY_SIZE(exo_rules)))
-		goto out_opcode;
-	rule = &exo_rules[array_index_nospec(opcode, ARRAY_SIZE(exo_rules))];
-	if (unlikely(!rule->needs || (rule->feature & ~q->nvme->features)))
+	if (likely(opcode < ARRAY_SIZE(exo_rules)))
+		rule = &exo_rules[array_index_nospec(opcode, ARRAY_SIZE(exo_rules))];
+	else
+		rule = exo_zone_rule(opcode);
+	if (unlikely(!rule || !rule->needs || (rule->feature & ~q->nvme->features)))
 		goto out_opcode;
 #pragma GCC unroll 8
 	for (i = 0; i < 8; i++)
@@ -235,9 +213,8 @@ static int exo_build_list(struct exo_queue *q, struct nvme_command *cmd, u64 pag
 	return 0;
 }
 
-/* Offset in buffer space to addresses for the device. @bytes: no more than a transfer may have. */
-static int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u32 bytes,
-			    struct exo_detail *detail)
+static __always_inline int exo_translate(struct exo_queue *q, struct nvme_command *cmd, u64 need,
+					 u32 bytes, struct exo_detail *detail)
 {
 	u64 offset = le64_to_cpu(cmd->common.dptr.prp1), entry;
 	u64 page = offset >> PAGE_SHIFT;
@@ -259,6 +236,13 @@ static int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 n
 		return exo_deny_buffer(entry, need, (page + 1) << PAGE_SHIFT, detail);
 	cmd->common.dptr.prp2 = cpu_to_le64(entry & ~EXO_SPACE_FLAGS);
 	return 0;
+}
+
+/* The same for other files: reads and writes, which are most, are spared the call. */
+int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u32 bytes,
+		     struct exo_detail *detail)
+{
+	return exo_translate(q, cmd, need, bytes, detail);
 }
 
 int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
@@ -291,6 +275,12 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	extent = exo_check_blocks(q, blocks, detail);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
+	/* The mask lets only Write have these bits. */
+	if (unlikely(dword12 & EXO_BIT_PLACEMENT || cmd->common.cdw13)) {
+		ret = exo_check_placement(extent, cmd, detail);
+		if (ret)
+			return ret;
+	}
 	bytes = blocks.count << extent->shift;
 	/*
 	 * Of Write Zeroes, too, which transfers nothing: it bounds what a slow device has
@@ -299,7 +289,13 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	if (unlikely(bytes > q->nvme->transfer_max))
 		return exo_deny(detail, -EMSGSIZE, EXO_REASON_TRANSFER, 12, bytes,
 				q->nvme->transfer_max);
-	if (!rule->buffer)
-		return 0;
-	return exo_check_buffer(q, cmd, rule->buffer, bytes, detail);
+	if (rule->buffer) {
+		ret = exo_translate(q, cmd, rule->buffer, bytes, detail);
+		if (unlikely(ret))
+			return ret;
+	}
+	if (unlikely(extent->zones) && (rule->needs & EXO_RIGHT_WRITE))
+		return exo_check_zone_write(q, cmd->common.command_id, extent, blocks.start,
+					    blocks.count, detail);
+	return 0;
 }

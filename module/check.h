@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The check, between its two files: check.c for commands that name their blocks,
- * ranges.c for those that list them in a data buffer.
+ * The check, between its files: check.c for commands that name their blocks, ranges.c for
+ * those that list them in a data buffer, zonecheck.c for those of zones.
  */
 #ifndef EXO_CHECK_H
 #define EXO_CHECK_H
@@ -11,6 +11,37 @@
 #include <linux/overflow.h>
 
 #include "queue.h"
+
+#define EXO_DW(n, bits) [(n) / 2] = (u64)(bits) << ((n) % 2 * 32)
+#define EXO_DW_PAIR(n, even, odd) [(n) / 2] = (u64)(odd) << 32 | (even)
+
+#define EXO_BITS_OPCODE_CID 0xffff00ffu /* dword 0: no fused operation, PRPs */
+#define EXO_BITS_ALL 0xffffffffu
+#define EXO_BITS_NLB 0xffffu /* dword 12 */
+#define EXO_BIT_FUA BIT(30)  /* dword 12 */
+
+/* Read, Write and Compare are alike: CID, NSID, PRP1, SLBA, NLB, FUA. */
+#define EXO_BITS_TRANSFER                                    \
+	EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),   \
+		EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),  \
+		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL), \
+		EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA)
+
+/**
+ * struct exo_rule - what one opcode may say
+ * @permitted: bits that may be set, two dwords each
+ * @needs: right on the extent; 0: the opcode is not permitted
+ * @buffer: what the device does with the buffer; 0: there is none
+ * @feature: EXO_CONTROLLER_* that it needs
+ * @check: the rest; NULL: it names a range of blocks, and perhaps a buffer of that size
+ */
+struct exo_rule {
+	u64 permitted[8];
+	u32 needs;
+	u32 buffer;
+	u32 feature;
+	int (*check)(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);
+};
 
 /**
  * struct exo_blocks - blocks that a command names
@@ -65,8 +96,20 @@ static inline void *exo_slot_list(struct exo_queue *q, u32 cid, u64 *address)
 	return page_address(q->lists[page]) + within;
 }
 
+/* Offset in buffer space to addresses for the device. @bytes: no more than a transfer may have. */
+int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u32 bytes,
+		     struct exo_detail *detail);
+
 /* ranges.c: Dataset Management and Copy. */
 int exo_check_trim(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);
 int exo_check_copy(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail);
+
+/*
+ * zonecheck.c: the rule of a command of zones, or NULL; and what a command that writes must
+ * keep to where there are zones, after everything else was checked.
+ */
+const struct exo_rule *exo_zone_rule(u32 opcode);
+int exo_check_zone_write(struct exo_queue *q, u32 cid, const struct exo_queue_extent *extent,
+			 u64 start, u64 count, struct exo_detail *detail);
 
 #endif

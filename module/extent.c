@@ -15,7 +15,9 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "placement.h"
 #include "queue.h"
+#include "zone.h"
 
 static struct lock_class_key exo_namespace_kill_class;
 
@@ -34,8 +36,16 @@ static void exo_namespace_release(struct exo_object *obj)
 
 	kfree(ns->identify);
 	kfree(ns->identify_nvm);
+	exo_zones_free(ns->zones);
 	exo_nvme_put(ns->nvme);
 	kfree(ns);
+}
+
+static u64 exo_namespace_grain(struct exo_object *obj)
+{
+	const struct exo_zones *zones = exo_namespace_of(obj)->zones;
+
+	return zones ? 1ull << zones->shift : 1;
 }
 
 static void exo_namespace_describe(struct exo_object *obj, struct exo_cap_query *query)
@@ -48,12 +58,18 @@ static void exo_namespace_describe(struct exo_object *obj, struct exo_cap_query 
 	query->out_copy_ranges = ns->copy_ranges;
 	query->out_copy_range_blocks = ns->copy_range_blocks;
 	query->out_copy_blocks = ns->copy_blocks;
+	query->out_command_set = ns->command_set;
+	if (!ns->zones)
+		return;
+	query->out_zone_blocks = exo_namespace_grain(obj);
+	query->out_append_max = ns->nvme->append_max;
 }
 
 static const struct exo_object_ops exo_namespace_ops = {
 	.type = EXO_TYPE_EXTENT,
 	.rights = EXO_RIGHTS_EXTENT,
 	.ranged = true,
+	.grain = exo_namespace_grain,
 	.gone = exo_namespace_gone,
 	.release = exo_namespace_release,
 	.describe = exo_namespace_describe,
@@ -85,13 +101,83 @@ static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns
 	ns->blocks = le64_to_cpu(id->nsze);
 	ns->shift = format->ds;
 	ns->metadata = le16_to_cpu(format->ms);
+	ns->group = le16_to_cpu(id->endgid);
 	exo_namespace_parse_copy(ns, id);
 	return ns->blocks ? 0 : -ENOENT;
+}
+
+/* NVMe base 2.0 figure 277: the list of descriptors, of which one is the command set's. */
+static u8 exo_namespace_parse_csi(const u8 *list)
+{
+	const struct nvme_ns_id_desc *desc;
+	u32 at = 0;
+
+	while (at + sizeof(*desc) < EXO_NVME_PAGE) {
+		desc = (const void *)(list + at);
+		if (!desc->nidl)
+			break;
+		if (desc->nidt == NVME_NIDT_CSI)
+			return list[at + sizeof(*desc)];
+		at += sizeof(*desc) + desc->nidl;
+	}
+	return NVME_CSI_NVM;
+}
+
+/* MAR and MOR: less one; all ones: no limit. */
+static u32 exo_namespace_zone_limit(__le32 limit)
+{
+	return le32_to_cpu(limit) + 1;
+}
+
+/* Zoned namespace command set 1.1 section 4.1.5.1 */
+static int exo_namespace_parse_zones(struct exo_namespace *ns, u32 format,
+				     const struct nvme_id_ns_zns *id)
+{
+	u64 size = le64_to_cpu(id->lbafe[format].zsze);
+	const u32 limit[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = exo_namespace_zone_limit(id->mor),
+		[EXO_ZONES_ACTIVE] = exo_namespace_zone_limit(id->mar),
+	};
+
+	/* Linux wants powers of two, too. */
+	if (!is_power_of_2(size) || ns->blocks & (size - 1) ||
+	    ns->blocks >> ilog2(size) > EXO_ZONES_MAX) {
+		ns->odd = true;
+		return 0;
+	}
+	ns->zones = exo_zones_alloc(ilog2(size), ns->blocks >> ilog2(size), limit);
+	return ns->zones ? 0 : -ENOMEM;
+}
+
+/* What there is beside the NVM command set. */
+static int exo_namespace_identify_csi(struct exo_nvme *nvme, struct exo_namespace *ns, u32 format,
+				      struct exo_dma_buf *buf)
+{
+	int ret;
+
+	if (!(nvme->cap & EXO_NVME_CAP_CSI))
+		return 0;
+	ret = exo_admin_identify(nvme, ns->nsid, NVME_ID_CNS_NS_DESC_LIST, buf);
+	if (ret)
+		return ret == -EIO ? 0 : ret;
+	ns->command_set = exo_namespace_parse_csi(buf->va);
+	if (ns->command_set == NVME_CSI_NVM)
+		return 0;
+	ns->odd = ns->command_set != NVME_CSI_ZNS || !(nvme->features & EXO_CONTROLLER_ZONED);
+	if (ns->odd)
+		return 0;
+	ret = exo_admin_identify_csi(nvme, ns->nsid, NVME_ID_CNS_CS_NS, NVME_CSI_ZNS, buf);
+	if (ret == -EIO)
+		ns->odd = true;
+	else if (!ret)
+		ret = exo_namespace_parse_zones(ns, format, buf->va);
+	return ns->odd ? 0 : ret;
 }
 
 static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *ns)
 {
 	struct exo_dma_buf buf;
+	u32 format;
 	int ret;
 
 	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
@@ -109,6 +195,12 @@ static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *n
 		/* It has what it has. */
 		if (ret == -EIO)
 			ret = 0;
+	}
+	if (!ret)
+		ret = exo_placement_learn(nvme, ns->identify, &ns->placement);
+	if (!ret) {
+		format = nvme_lbaf_index(((struct nvme_id_ns *)ns->identify)->flbas);
+		ret = exo_namespace_identify_csi(nvme, ns, format, &buf);
 	}
 	exo_nvme_buf_free(nvme, &buf);
 	return ret;
@@ -227,7 +319,7 @@ static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_n
 	const struct nvme_id_ns *x = a->identify, *y = b->identify;
 
 	return a->shift == b->shift && a->metadata == b->metadata && a->blocks == b->blocks &&
-	       !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
+	       a->command_set == b->command_set && exo_zones_same(a->zones, b->zones) && !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
 	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64));
 }
 
@@ -352,6 +444,32 @@ static int exo_namespace_next(struct exo_nvme *nvme, u32 nsid, u32 *next)
 	return ret;
 }
 
+static u64 exo_namespace_left(struct exo_zone_account *account, u32 kind)
+{
+	struct exo_budget *budget = account ? account->budget[kind] : NULL;
+
+	return budget ? budget->limit - exo_budget_used(budget) : 0;
+}
+
+static void exo_namespace_describe_zones(struct exo_namespace *ns, struct exo_namespace_query *cmd)
+{
+	const struct exo_zones *zones = ns->zones;
+
+	cmd->out_command_set = ns->command_set;
+	cmd->out_placement = ns->placement;
+	cmd->out_endurance_group = ns->group;
+	cmd->out_zone_blocks = zones ? 1ull << zones->shift : 0;
+	cmd->out_open_zones = zones ? zones->limit[EXO_ZONES_OPEN] : 0;
+	cmd->out_active_zones = zones ? zones->limit[EXO_ZONES_ACTIVE] : 0;
+	cmd->out_open_zones_left = 0;
+	cmd->out_active_zones_left = 0;
+	cmd->out_append_max = zones ? ns->nvme->append_max : 0;
+	if (!zones)
+		return;
+	cmd->out_open_zones_left = exo_namespace_left(zones->account, EXO_ZONES_OPEN);
+	cmd->out_active_zones_left = exo_namespace_left(zones->account, EXO_ZONES_ACTIVE);
+}
+
 int exo_namespace_query(struct exo_call *call)
 {
 	struct exo_namespace_query *cmd = &call->arg.namespace_query;
@@ -377,11 +495,27 @@ int exo_namespace_query(struct exo_call *call)
 	cmd->out_block_shift = ns->shift;
 	cmd->out_metadata = ns->metadata;
 	cmd->out_blocks = ns->blocks;
+	exo_namespace_describe_zones(ns, cmd);
 	exo_object_put(&ns->object);
 	return exo_call_respond(call);
 }
 
 /* ---- EXO_EXTENT_CREATE ---- */
+
+/* Whole zones. */
+static int exo_extent_check_zones(struct exo_call *call, struct exo_namespace *ns)
+{
+	struct exo_extent_create *cmd = &call->arg.extent_create;
+	u64 grain = exo_namespace_grain(&ns->object);
+
+	if (cmd->start & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, EXO_FIELD(extent_create, start),
+				  cmd->start, grain);
+	if (cmd->len & (grain - 1))
+		return exo_refuse(call, -EINVAL, EXO_REASON_ZONE, EXO_FIELD(extent_create, len),
+				  cmd->len, grain);
+	return 0;
+}
 
 static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 {
@@ -389,7 +523,7 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	u64 end;
 
 	/* Blocks larger than a page would need larger units of everything. */
-	if (ns->metadata || ns->shift < 9 || ns->shift > PAGE_SHIFT)
+	if (ns->metadata || ns->shift < 9 || ns->shift > PAGE_SHIFT || ns->odd)
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_FORMAT,
 				  EXO_FIELD(extent_create, nsid), ns->metadata, 0);
 	if (!cmd->len)
@@ -404,7 +538,33 @@ static int exo_extent_check(struct exo_call *call, struct exo_namespace *ns)
 	if (end > ns->blocks)
 		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(extent_create, len),
 				  ns->blocks, ns->blocks);
-	return 0;
+	if (cmd->placement && !ns->placement)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE,
+				  EXO_FIELD(extent_create, placement), cmd->placement, 0);
+	return exo_extent_check_zones(call, ns);
+}
+
+/* The account of its zones, used by the caller. NULL: none are counted. */
+static struct exo_zone_account *exo_extent_account(struct exo_call *call, struct exo_namespace *ns)
+{
+	struct exo_extent_create *cmd = &call->arg.extent_create;
+	const u32 quota[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = cmd->open_zones,
+		[EXO_ZONES_ACTIVE] = cmd->active_zones,
+	};
+	static const u32 field[EXO_ZONES_KINDS] = {
+		[EXO_ZONES_OPEN] = EXO_FIELD(extent_create, open_zones),
+		[EXO_ZONES_ACTIVE] = EXO_FIELD(extent_create, active_zones),
+	};
+	struct exo_zone_account *account = ns->zones ? ns->zones->account : NULL;
+
+	if (!quota[EXO_ZONES_OPEN] && !quota[EXO_ZONES_ACTIVE]) {
+		/* The namespace's own lasts as long as that: it has a user already. */
+		exo_zone_account_use(account);
+		exo_zone_account_get(account);
+		return account;
+	}
+	return exo_zone_account_make(call, account, quota, field);
 }
 
 /* Named by the call until a capability does, so that the function does not become another's. */
@@ -422,26 +582,34 @@ static int exo_extent_name(struct exo_call *call, struct exo_controller *control
 	return 0;
 }
 
-static int exo_extent_give(struct exo_call *call, struct exo_cap *controller,
-			   struct exo_namespace *ns, const struct exo_cap_spec *spec)
+static int exo_extent_give(struct exo_call *call, struct exo_cap *cap, struct exo_namespace *ns)
 {
-	int ret = exo_extent_name(call, exo_controller_of(controller->object), ns);
+	struct exo_extent_create *cmd = &call->arg.extent_create;
+	struct exo_cap_spec spec = {
+		.object = &ns->object,
+		.start = cmd->start,
+		.len = cmd->len,
+		.rights = cmd->rights,
+		.placement = cmd->placement,
+		.zones = exo_extent_account(call, ns),
+	};
+	int ret;
 
-	if (ret)
-		return ret;
-	ret = exo_cap_give(call, controller, spec, &call->arg.extent_create.out_cap, NULL);
-	exo_object_unname(&ns->object);
+	if (IS_ERR(spec.zones))
+		return PTR_ERR(spec.zones);
+	ret = exo_extent_name(call, exo_controller_of(cap->object), ns);
+	if (!ret) {
+		ret = exo_cap_give(call, cap, &spec, &cmd->out_cap, NULL);
+		exo_object_unname(&ns->object);
+	}
+	exo_zone_account_unuse(spec.zones);
+	exo_zone_account_put(spec.zones);
 	return ret;
 }
 
 int exo_extent_create(struct exo_call *call)
 {
 	struct exo_extent_create *cmd = &call->arg.extent_create;
-	struct exo_cap_spec spec = {
-		.start = cmd->start,
-		.len = cmd->len,
-		.rights = cmd->rights,
-	};
 	struct exo_namespace *ns;
 	int ret;
 
@@ -456,10 +624,9 @@ int exo_extent_create(struct exo_call *call)
 			       EXO_FIELD(extent_create, nsid));
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
-	spec.object = &ns->object;
 	ret = exo_extent_check(call, ns);
 	if (!ret)
-		ret = exo_extent_give(call, cap, ns, &spec);
+		ret = exo_extent_give(call, cap, ns);
 	exo_object_put(&ns->object);
 	return ret;
 }

@@ -10,6 +10,7 @@
 
 struct exo_call;
 struct exo_nvme;
+struct exo_zones;
 
 /**
  * struct exo_namespace - a namespace, once it was used
@@ -25,6 +26,12 @@ struct exo_nvme;
  * @copy_ranges: source ranges of one Copy; 0: there is no Copy
  * @copy_range_blocks: blocks of each
  * @copy_blocks: blocks of all
+ * @zones: NULL: it is not zoned
+ * @command_set: NVME_CSI_*
+ * @placement: Writes may name placement identifiers
+ * @group: endurance group
+ * @odd: there are no extents of it: an I/O command set that exo does not know, or zones
+ *	that are not alike, or too many
  */
 struct exo_namespace {
 	struct exo_object object;
@@ -39,6 +46,11 @@ struct exo_namespace {
 	u32 copy_ranges;
 	u32 copy_range_blocks;
 	u32 copy_blocks;
+	struct exo_zones *zones;
+	u8 command_set;
+	u16 group;
+	bool placement;
+	bool odd;
 };
 
 /*

@@ -199,8 +199,9 @@ void exo_nvme_shutdown(struct exo_nvme *nvme)
 
 static int exo_nvme_enable(struct exo_nvme *nvme)
 {
-	u32 cc = NVME_CC_ENABLE | NVME_CC_CSS_NVM | NVME_CC_AMS_RR | NVME_CC_SHN_NONE |
-		 NVME_CC_IOSQES | NVME_CC_IOCQES;
+	u32 css = nvme->cap & EXO_NVME_CAP_CSI ? NVME_CC_CSS_CSI : NVME_CC_CSS_NVM;
+	u32 cc = NVME_CC_ENABLE | css | NVME_CC_AMS_RR | NVME_CC_SHN_NONE | NVME_CC_IOSQES |
+		 NVME_CC_IOCQES;
 	int ret;
 
 	/* Steps 1 and 2: disable, wait until it is. */
@@ -269,8 +270,31 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 	/* NVM command set specification 1.0 figure 100: Copy, and its descriptor format 0h */
 	if ((oncs & EXO_NVME_ONCS_COPY) && (id->rsvd534[0] & EXO_NVME_OCFS_0))
 		nvme->features |= EXO_CONTROLLER_COPY;
+	if (le32_to_cpu(id->ctratt) & EXO_NVME_CTRATT_PLACEMENT)
+		nvme->features |= EXO_CONTROLLER_PLACEMENT;
 	if (id->vwc & NVME_CTRL_VWC_PRESENT)
 		nvme->features |= EXO_CONTROLLER_VOLATILE_CACHE;
+}
+
+/* Zoned namespace command set 1.1 section 4.1.5.3: ZASL */
+static int exo_nvme_identify_zoned(struct exo_nvme *nvme, struct exo_dma_buf *buf)
+{
+	const struct nvme_id_ctrl_zns *id = buf->va;
+	int ret;
+
+	if (!(nvme->cap & EXO_NVME_CAP_CSI))
+		return 0;
+	ret = exo_admin_identify_csi(nvme, 0, NVME_ID_CNS_CS_CTRL, NVME_CSI_ZNS, buf);
+	/* It has not this command set. */
+	if (ret == -EIO)
+		return 0;
+	if (ret)
+		return ret;
+	nvme->features |= EXO_CONTROLLER_ZONED;
+	nvme->append_max = nvme->transfer_max;
+	if (id->zasl && id->zasl < 32 - 12)
+		nvme->append_max = min(nvme->append_max, EXO_NVME_PAGE << id->zasl);
+	return 0;
 }
 
 static void exo_nvme_learn_firmware(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
@@ -296,6 +320,8 @@ int exo_nvme_identify(struct exo_nvme *nvme)
 		exo_nvme_learn_firmware(nvme, id->controller);
 	if (!ret && exo_identity_has_sets(nvme))
 		ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CS_CTRL, &buf, &id->controller_nvm);
+	if (first && (!ret || (ret == -EIO && id->controller)))
+		ret = exo_nvme_identify_zoned(nvme, &buf);
 	exo_nvme_buf_free(nvme, &buf);
 	/* Identify Controller is not refused, and of the rest it has what it has. */
 	return ret == -EIO && id->controller ? 0 : ret;

@@ -35,6 +35,12 @@ struct pci_dev;
 #define EXO_NVME_ONCS_COPY BIT(8)
 #define EXO_NVME_OCFS_0 BIT(0) /* source descriptor format 0h */
 
+/* NVMe base 2.1 figure 328; likewise */
+#define EXO_NVME_CTRATT_PLACEMENT BIT(19)
+
+/* CAP.CSS bit 6: I/O command sets beside NVM, chosen by CC.CSS; NVMe base 2.0 section 3.1.3.1 */
+#define EXO_NVME_CAP_CSI BIT_ULL(43)
+
 /* enum: bits of exo_nvme.state */
 #define EXO_NVME_DYING 0  /* unbind or shutdown has begun: nothing new */
 #define EXO_NVME_FAILED 1 /* no answer or fatal status: nothing new until bound again */
@@ -54,6 +60,7 @@ struct pci_dev;
  * @version: the VS register
  * @depth_max: commands that fit the largest queue
  * @transfer_max: bytes of the largest transfer
+ * @append_max: bytes of the largest Zone Append
  * @queues: I/O queue pairs there are
  * @vectors: MSI-X vectors there are, the admin queue's (0) included
  * @features: EXO_CONTROLLER_*
@@ -98,6 +105,7 @@ struct exo_nvme {
 	u32 version;
 	u32 depth_max;
 	u32 transfer_max;
+	u32 append_max;
 	u32 queues;
 	u32 vectors;
 	u32 features;

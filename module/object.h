@@ -39,6 +39,7 @@ struct exo_pfn {
  * @type: EXO_TYPE_*
  * @rights: rights that are meaningful for it
  * @ranged: its capabilities have a range
+ * @grain: every range of it is a multiple of so many units, a power of two; NULL: of 1
  * @linked: its first capability is in the tree
  * @gone: the device behind it is gone, though nobody killed it yet
  * @stop: death, phase 1: no new uses; must not wait
@@ -59,6 +60,7 @@ struct exo_object_ops {
 	u32 type;
 	u32 rights;
 	bool ranged;
+	u64 (*grain)(struct exo_object *obj);
 	void (*linked)(struct exo_object *obj);
 	bool (*gone)(struct exo_object *obj);
 	void (*stop)(struct exo_object *obj);

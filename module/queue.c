@@ -23,6 +23,7 @@
 #include "rings.h"
 #include "space.h"
 #include "trace.h"
+#include "zone.h"
 
 /**
  * struct exo_extent_binding - an extent attached to a queue
@@ -201,6 +202,7 @@ static void exo_queue_unbind(struct exo_object *obj)
 
 	exo_poller_stop(q);
 	exo_queue_delete(q);
+	exo_zone_leave_all(q);
 	exo_queue_give_vector(q);
 	exo_queue_unmap(q);
 	exo_queue_end_extents(q);
@@ -302,6 +304,7 @@ static void exo_queue_release(struct exo_object *obj)
 
 	exo_rings_free(q);
 	free_page((unsigned long)q->status);
+	kvfree(q->zone_slots);
 	mutex_destroy(&q->lock);
 	mutex_destroy(&q->delete_lock);
 	mutex_destroy(&q->irq_lock);
@@ -683,8 +686,29 @@ static int exo_queue_enter_extent(struct exo_call *call, struct exo_queue *q,
 		.nsid = ns->nsid,
 		.rights = cap->rights,
 		.shift = ns->shift,
+		.zones = ns->zones,
+		.account = cap->zones,
+		.placement = cap->placement,
 		.binding = eb,
 	};
+	return 0;
+}
+
+/* Before an extent is attached whose open and active zones are counted. */
+static int exo_queue_prepare_zones(struct exo_queue *q, struct exo_cap *extent)
+{
+	struct exo_zone_slot *slots;
+
+	if (!extent->zones || READ_ONCE(q->zone_slots))
+		return 0;
+	slots = kvcalloc(q->depth, sizeof(*slots), EXO_GFP);
+	if (!slots)
+		return -ENOMEM;
+	scoped_guard(mutex, &q->lock) {
+		if (!q->zone_slots)
+			swap(q->zone_slots, slots);
+	}
+	kvfree(slots);
 	return 0;
 }
 
@@ -729,7 +753,7 @@ int exo_queue_attach(struct exo_call *call)
 		return exo_refuse(call, -EINVAL, EXO_REASON_OTHER_CONTROLLER,
 				  EXO_FIELD(queue_attach, extent), cmd->extent, 0);
 
-	eb = kzalloc(sizeof(*eb), EXO_GFP);
+	eb = exo_queue_prepare_zones(q, extent) ? NULL : kzalloc(sizeof(*eb), EXO_GFP);
 	if (!eb)
 		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	exo_binding_init(&eb->binding, &exo_extent_binding_ops, extent);

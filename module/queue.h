@@ -26,6 +26,9 @@ struct exo_controller;
 struct exo_extent_binding;
 struct exo_nvme;
 struct exo_space;
+struct exo_zone_account;
+struct exo_zone_slot;
+struct exo_zones;
 
 #define EXO_LIST_BYTES 1024u /* a list of ranges fits there */
 
@@ -35,6 +38,9 @@ struct exo_space;
  * @nsid: namespace
  * @rights: EXO_RIGHT_*
  * @shift: log2 of the bytes in a logical block
+ * @zones: of the namespace; NULL: it has none
+ * @account: which is charged for zones; NULL: there is no limit to them
+ * @placement: identifiers that a Write may name, as bits
  * @binding: where it comes from
  */
 struct exo_queue_extent {
@@ -43,6 +49,9 @@ struct exo_queue_extent {
 	u32 nsid;
 	u32 rights;
 	u32 shift;
+	const struct exo_zones *zones;
+	struct exo_zone_account *account;
+	u64 placement;
 	struct exo_extent_binding *binding;
 };
 
@@ -91,6 +100,8 @@ struct exo_quiesce {
  * @epoch: the present one; advanced to wait for what came before
  * @slot_epoch: of each slot in flight
  * @busy: slots in flight
+ * @zone_slots: what each slot in flight does to a zone; NULL: no extent was attached whose
+ *	zones are counted
  * @in_flight: how many
  * @last_submit: when, in jiffies
  * @dead: refuses submissions
@@ -149,6 +160,7 @@ struct exo_queue {
 	u32 epoch;
 	u32 *slot_epoch;
 	unsigned long *busy;
+	struct exo_zone_slot *zone_slots;
 	u32 in_flight;
 	unsigned long last_submit;
 	bool dead;

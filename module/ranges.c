@@ -139,9 +139,16 @@ static int exo_check_copy_target(struct exo_queue *q, const struct nvme_command 
 		.needs = EXO_RIGHT_WRITE,
 		.dword = 10,
 	};
-	s64 bytes = exo_list_check_blocks(q, blocks, detail);
+	const struct exo_queue_extent *extent = exo_check_blocks(q, blocks, detail);
+	int ret;
 
-	return bytes < 0 ? bytes : exo_list_check_bytes(bytes, q->nvme->transfer_max, 12, detail);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	ret = exo_list_check_bytes(count << extent->shift, q->nvme->transfer_max, 12, detail);
+	if (!ret && extent->zones)
+		ret = exo_check_zone_write(q, cmd->common.command_id, extent, blocks.start, count,
+					   detail);
+	return ret;
 }
 
 /* NVM command set specification 1.0 section 3.2.2 */

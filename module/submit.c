@@ -8,6 +8,7 @@
  * as far as that goes; take commands while there are some, there is room and they
  * pass the check; ring one doorbell.
  */
+#include <linux/nospec.h>
 #include <linux/nvme.h>
 #include <linux/uaccess.h>
 
@@ -16,6 +17,7 @@
 #include "nvme.h"
 #include "queue.h"
 #include "trace.h"
+#include "zone.h"
 
 /* NVMe base 2.0 section 3.3.3.2: the phase tag flips on every pass through the ring. */
 static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
@@ -35,8 +37,13 @@ void exo_queue_scan(struct exo_queue *q)
 
 		if (((dword3 >> 16) & 1) != exo_queue_phase(q, posted))
 			break;
-		if (likely(cid < q->depth) && __test_and_clear_bit(cid, q->busy))
+		if (likely(cid < q->depth) && __test_and_clear_bit(cid, q->busy)) {
 			q->in_flight--;
+			/* Status field: code and code type, 0 is success. */
+			if (unlikely(q->zone_slots))
+				exo_zone_leave(q, array_index_nospec(cid, q->depth),
+					       !(dword3 >> 17 & 0x7ff));
+		}
 		posted++;
 	}
 	count = posted - q->posted;

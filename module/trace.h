@@ -79,7 +79,12 @@
 	EXO_TR(UNTRANSLATED)         \
 	EXO_TR(INTERRUPTS)           \
 	EXO_TR(DOORBELLS)            \
-	EXO_TR_LAST(SHARED_NAMESPACE)
+	EXO_TR(SHARED_NAMESPACE)     \
+	EXO_TR(ZONE)                 \
+	EXO_TR(ZONE_ACTION)          \
+	EXO_TR(ZONE_REPORT)          \
+	EXO_TR(ZONE_QUOTA)           \
+	EXO_TR_LAST(PLACEMENT)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \
@@ -132,6 +137,7 @@ static inline u32 exo_trace_nlb(const struct nvme_command *cmd)
 	case nvme_cmd_read:
 	case nvme_cmd_compare:
 	case nvme_cmd_write_zeroes:
+	case nvme_cmd_zone_append:
 		return (le32_to_cpu(cmd->common.cdw12) & 0xffff) + 1;
 	default:
 		return 0;

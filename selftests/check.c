@@ -18,8 +18,9 @@
 static const __u8 permitted_opcodes[] = { OP_FLUSH, OP_WRITE, OP_READ, OP_COMPARE,
 					  OP_WRITE_ZEROES };
 
-/* Those that list their blocks: ranges.c has them. */
-static const __u8 listing_opcodes[] = { OP_DSM, OP_COPY };
+/* Those that list their blocks, and those of zones: ranges.c and zones.c have them. */
+static const __u8 other_opcodes[] = { OP_DSM, OP_COPY, OP_ZONE_SEND, OP_ZONE_RECEIVE,
+				      OP_ZONE_APPEND };
 
 static bool reads_or_writes(__u8 opcode)
 {
@@ -374,7 +375,7 @@ TEST_F(check, every_other_opcode_is_refused)
 		struct sqe sqe = legal(self, OP_READ);
 
 		if (memchr(permitted_opcodes, (int)opcode, sizeof(permitted_opcodes)) ||
-		    memchr(listing_opcodes, (int)opcode, sizeof(listing_opcodes)))
+		    memchr(other_opcodes, (int)opcode, sizeof(other_opcodes)))
 			continue;
 		sqe.dw[0] = opcode;
 		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode,

@@ -750,6 +750,71 @@ TEST_F_TIMEOUT(injection, fails_an_attachment_of_an_extent_and_changes_nothing, 
 	EXPECT_EQ(0, ret);
 }
 
+#define ZONED_NSID 5 /* of exo1 */
+
+static __u32 zones_left(const struct tenant *t)
+{
+	struct exo_namespace_query ns;
+	int ret = namespace_query(t->grantor, t->root_controller, 0, ZONED_NSID, &ns);
+
+	return ret ? 0 : ns.out_active_zones_left;
+}
+
+static int make_zones(const struct tenant *t, __u32 *cap)
+{
+	struct exo_extent_create arg = {
+		.controller = t->root_controller,
+		.nsid = ZONED_NSID,
+		.rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+		.len = 256,
+		.open_zones = 1,
+		.active_zones = 2,
+	};
+	int ret = call(t->grantor, EXO_EXTENT_CREATE, &arg);
+
+	*cap = arg.out_cap;
+	return ret;
+}
+
+TEST_F_TIMEOUT(injection, fails_an_extent_of_zones_and_changes_nothing, 120)
+{
+	struct exo_queue_create queue;
+	const char *why;
+	bool hit = true;
+	struct tenant t;
+	int n, ret = 0;
+	__u32 cap, all;
+
+	ASSERT_EQ(0, tenant_create(&t, "exo1", &why));
+	all = zones_left(&t);
+	if (!all)
+		SKIP(return, "the second controller has no zoned namespace 5");
+	for (n = 1; hit && n < 200; n++) {
+		inject(n);
+		ret = make_zones(&t, &cap);
+		hit = injected();
+		if (!ret) {
+			EXPECT_EQ(all - 2, zones_left(&t));
+			EXPECT_EQ(0, drop(t.grantor, cap));
+		}
+		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT);
+		ASSERT_EQ(all, zones_left(&t));
+	}
+	EXPECT_EQ(0, ret);
+	ASSERT_EQ(0, make_zones(&t, &cap));
+	/* What a queue needs for zones is made once: a new one each time. */
+	for (n = 1, hit = true; hit && n < 100; n++) {
+		ASSERT_EQ(0, queue_create(t.grantor, t.root_controller, 8, &queue));
+		inject(n);
+		ret = queue_attach(t.grantor, queue.out_cap, cap);
+		hit = injected();
+		EXPECT_TRUE(!ret || ret == -ENOMEM || ret == -EFAULT);
+		ASSERT_EQ(0, drop(t.grantor, queue.out_cap));
+	}
+	EXPECT_EQ(0, ret);
+	tenant_destroy(&t);
+}
+
 TEST_F_TIMEOUT(injection, fails_a_question_to_the_device_and_the_next_succeeds, 120)
 {
 	struct exo_namespace_query ns;

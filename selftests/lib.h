@@ -193,6 +193,9 @@ struct cqe {
 #define OP_WRITE_ZEROES 0x08
 #define OP_DSM 0x09
 #define OP_COPY 0x19
+#define OP_ZONE_SEND 0x79
+#define OP_ZONE_RECEIVE 0x7a
+#define OP_ZONE_APPEND 0x7d
 
 #define STATUS_COMPARE_FAILURE 0x285
 
@@ -200,6 +203,7 @@ struct cqe {
 
 #define DW12_FUA (1u << 30)
 #define DW12_DEAC (1u << 25)
+#define DW12_DTYPE_PLACEMENT (1u << 21)
 
 struct ring {
 	int fd;

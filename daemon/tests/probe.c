@@ -4,6 +4,8 @@
  *
  *	probe read NAME BLOCK		prints the first word of the block, in hex
  *	probe write NAME BLOCK WORD	writes it
+ *	probe append NAME ZONE WORD	appends it to the zone at that block, prints where, then the
+ *					zone's state and how much of it is written
  *	probe blocks NAME		prints how many blocks the extent has
  *	probe caps			prints type and rights of each capability
  *	probe claim			tries to claim the machine's memory
@@ -53,6 +55,44 @@ static int move(const char *command, const char *name, const char *block, const 
 		errx(1, "%s: %s", command, exo_strerror(x, ret));
 	if (!word)
 		printf("%" PRIx64 "\n", *buf);
+	exo_close(x);
+	return 0;
+}
+
+static void run(struct exo_queue *q, const char *what, struct exo_completion *done)
+{
+	int ret = exo_submit(q);
+
+	if (ret > 0)
+		ret = exo_wait(q, done, 1, -1);
+	if (ret < 0)
+		errx(1, "%s: %s", what, exo_queue_strerror(q, ret));
+	if (exo_nvme_status(&done->raw))
+		errx(1, "%s: %s", what, exo_nvme_status_text(exo_nvme_status(&done->raw)));
+}
+
+static int append(const char *name, const char *block, const char *word)
+{
+	uint64_t zone = strtoull(block, NULL, 0), *buf;
+	struct exo_nvme_zone_report *report;
+	struct exo_completion done;
+	struct exo_queue *q;
+	struct exo *x;
+	int ret;
+
+	if ((ret = exo_open(name, EXO_READ | EXO_WRITE, &x)) ||
+	    (ret = exo_queue_create(x, NULL, &q)) ||
+	    (ret = exo_buf_alloc(q, exo_block_size(x), (void **)&buf)) ||
+	    (ret = exo_buf_alloc(q, 4096, (void **)&report)))
+		errx(1, "%s", exo_strerror(x, ret));
+	*buf = strtoull(word, NULL, 16);
+	exo_prep_zone_append(q, buf, zone, 1, 0);
+	run(q, "append", &done);
+	printf("%" PRIu64, exo_zone_appended(q, &done.raw));
+	exo_prep_zone_report(q, report, zone, 1, 0);
+	run(q, "report", &done);
+	printf(" %d %" PRIu64 "\n", EXO_NVME_ZONE_STATE(&report->zones[0]),
+	       report->zones[0].wp - report->zones[0].slba);
 	exo_close(x);
 	return 0;
 }
@@ -215,6 +255,8 @@ int main(int argc, char **argv)
 		return move(command, argv[2], argv[3], NULL);
 	if (!strcmp(command, "write") && argc == 5)
 		return move(command, argv[2], argv[3], argv[4]);
+	if (!strcmp(command, "append") && argc == 5)
+		return append(argv[2], argv[3], argv[4]);
 	if (!strcmp(command, "blocks") && argc == 3)
 		return blocks(argv[2]);
 	if (!strcmp(command, "caps"))
@@ -233,5 +275,5 @@ int main(int argc, char **argv)
 		return yield(argv[2]);
 	if (!strcmp(command, "many") && argc == 3)
 		return many(strtoul(argv[2], NULL, 10));
-	errx(2, "probe read|write|blocks|caps|claim|files|stream|wait|hold|yield|many …");
+	errx(2, "probe read|write|append|blocks|caps|claim|files|stream|wait|hold|yield|many …");
 }

@@ -27,6 +27,7 @@
 #include "report.h"
 #include "request.h"
 #include "roots.h"
+#include "zones.h"
 
 #define BDF "0000:01:00.0"
 #define DISK_BYTES (4u << 20)
@@ -640,6 +641,46 @@ static void bytes_become_blocks_only_when_they_are_whole_blocks(void)
 	EXPECT(request_resolve(&r, 12, 1 << 20, &range));
 }
 
+static void placement_identifiers_are_a_list_of_small_numbers(void)
+{
+	static const char *const bad[] = {
+		"", ",", "1,", ",1", "64", "1;2", "1K", "-1", "a", "1 "
+	};
+	uint64_t bits;
+
+	EXPECT(!request_placement("0", &bits) && bits == 1);
+	EXPECT(!request_placement("1,2,63", &bits) && bits == (6 | 1ull << 63));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		EXPECT(request_placement(bad[i], &bits));
+}
+
+static void an_extent_of_a_zoned_namespace_has_whole_zones(void)
+{
+	const struct range whole = { .start = 512, .length = 256 };
+	const struct range early = { .start = 128, .length = 256 };
+	const struct range short_of = { .start = 256, .length = 255 };
+
+	EXPECT(!request_check_zones(&whole, 256) && !request_check_zones(&early, 128));
+	EXPECT(request_check_zones(&early, 256) && request_check_zones(&short_of, 256));
+	EXPECT(!request_check_zones(&short_of, 0));
+}
+
+static void a_quota_of_zones_is_set_where_there_is_a_limit(void)
+{
+	struct exo_namespace_query ns = { .out_zone_blocks = 256, .out_active_zones = 14 };
+	struct exo_extent_create extent = {};
+
+	EXPECT(!zones_set_quota(&extent, &ns, 0) && !extent.active_zones);
+	EXPECT(!zones_set_quota(&extent, &ns, 3) && extent.active_zones == 3 && !extent.open_zones);
+	ns.out_open_zones = 8;
+	EXPECT(!zones_set_quota(&extent, &ns, 2) && extent.active_zones == 2 &&
+	       extent.open_zones == 2);
+	ns.out_open_zones = ns.out_active_zones = 0;
+	EXPECT(zones_set_quota(&extent, &ns, 2));
+	ns.out_zone_blocks = 0;
+	EXPECT(zones_set_quota(&extent, &ns, 2) && !zones_set_quota(&extent, &ns, 0));
+}
+
 static void an_extent_ends_at_the_end_of_the_namespace(void)
 {
 	struct request r;
@@ -964,6 +1005,9 @@ static const struct {
 	TEST(an_extent_is_read_with_and_without_its_parts),
 	TEST(what_is_no_extent_is_refused),
 	TEST(bytes_become_blocks_only_when_they_are_whole_blocks),
+	TEST(placement_identifiers_are_a_list_of_small_numbers),
+	TEST(an_extent_of_a_zoned_namespace_has_whole_zones),
+	TEST(a_quota_of_zones_is_set_where_there_is_a_limit),
 	TEST(an_extent_ends_at_the_end_of_the_namespace),
 	TEST(a_user_is_given_by_name_or_numbers),
 	TEST(root_and_nonsense_are_no_users),

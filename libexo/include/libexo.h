@@ -12,6 +12,7 @@
  *	<libexo/buf.h>      memory that the device reaches
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/identify.h> what the device says of itself
+ *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
  *	<libexo/revoke.h>   give up what is asked back
  *	<libexo/token.h>    pass on what a handle has, as text
@@ -34,6 +35,7 @@
 #include <libexo/buf.h>
 #include <libexo/io.h>
 #include <libexo/identify.h>
+#include <libexo/zone.h>
 #include <libexo/events.h>
 #include <libexo/revoke.h>
 #include <libexo/token.h>

@@ -101,6 +101,12 @@ static const char *opcode_name(uint64_t opcode)
 		return "Dataset Management";
 	case EXO_NVME_COPY:
 		return "Copy";
+	case EXO_NVME_ZONE_SEND:
+		return "Zone Management Send";
+	case EXO_NVME_ZONE_RECEIVE:
+		return "Zone Management Receive";
+	case EXO_NVME_ZONE_APPEND:
+		return "Zone Append";
 	}
 	return NULL;
 }
@@ -201,6 +207,16 @@ static const struct {
 			  "a checked queue"),
 	REASON(SHARED_NAMESPACE, "another controller reaches namespace {value} too: detach it from "
 				 "one of them, or use a checked queue"),
+	REASON(ZONE, "{value} is no whole number of zones, which have {limit} blocks, or a write "
+		     "from there reaches across the end of its zone"),
+	REASON(ZONE_ACTION, "{xvalue} is no action on one zone that a checked queue takes: close, "
+			    "finish, open, reset; or report zones of all states, partially"),
+	REASON(ZONE_REPORT, "a report of {value} bytes would tell of more zones than the extent "
+			    "has from there on, or be larger than a transfer: at most {limit}"),
+	REASON(ZONE_QUOTA, "it would make more zones {kind} than the quota of the extent, which "
+			   "is {limit}: reset or finish some, or close them; or ask for more"),
+	REASON(PLACEMENT, "placement identifier {value} is none of those held (bits {xlimit}): ask "
+			  "the grantor for it"),
 #undef REASON
 };
 
@@ -225,6 +241,8 @@ static void add_token(struct text *t, const char *token, size_t len, int result,
 		add(t, "%#llx", (unsigned long long)d->value);
 	else if (IS("limit"))
 		add(t, "%llu", (unsigned long long)d->limit);
+	else if (IS("xlimit"))
+		add(t, "%#llx", (unsigned long long)d->limit);
 	else if (IS("field"))
 		add(t, "%u", d->field);
 	else if (IS("rights"))
@@ -248,6 +266,8 @@ static void add_token(struct text *t, const char *token, size_t len, int result,
 		    opcode_name(d->value) ? " (" : "",
 		    opcode_name(d->value) ? opcode_name(d->value) : "",
 		    opcode_name(d->value) ? ")" : "");
+	else if (IS("kind"))
+		add(t, d->field ? "active" : "open");
 	else if (IS("device"))
 		add_device(t, result, d);
 #undef IS
@@ -300,7 +320,7 @@ const char *exo_errno_meaning(int result)
 	case EOVERFLOW:
 		return "first plus length overflows";
 	case EDQUOT:
-		return "the budget of the pool or the controller is used up";
+		return "the budget of the pool or the controller, or a quota of zones, is used up";
 	case ENOMEM:
 		return "no memory, or the memory cgroup is at its limit";
 	case ENOSPC:
@@ -366,6 +386,11 @@ void exo_describe_command(char *buf, size_t size, const struct exo_nvme_command 
 		return;
 	if (command->opcode == EXO_NVME_COPY) {
 		add(&t, " to extent block %llu", (unsigned long long)(command->slba - first));
+		return;
+	}
+	if (command->opcode == EXO_NVME_ZONE_SEND || command->opcode == EXO_NVME_ZONE_RECEIVE) {
+		add(&t, " of the zone at extent block %llu",
+		    (unsigned long long)(command->slba - first));
 		return;
 	}
 	add(&t, " of extent ");

@@ -88,7 +88,7 @@ static int drain(struct exo_queue *q, const char *name, int result)
 	return result;
 }
 
-static int check_idle(struct exo_queue *q, const char *name)
+int exo_check_idle(struct exo_queue *q, const char *name)
 {
 	if (!exo_queue_prepared(q) && !exo_queue_in_flight(q))
 		return 0;
@@ -138,9 +138,9 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 		.step = step(q),
 		.moves_data = true,
 	};
-	int r = check_idle(q, name);
+	int r = exo_check_idle(q, name);
 
-	if (!r && q->direct && !exo_buf_capability(q, buf))
+	if (!r && q->direct && request.offset == (uintptr_t)buf)
 		r = exo_queue_fail(q, -EFAULT, NULL,
 				   "%s refused: the buffer is not of exo_buf_alloc(), or is gone",
 				   name);
@@ -168,7 +168,7 @@ int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 		.left = nblocks,
 		.step = step(q),
 	};
-	int r = check_idle(q, "write of zeroes");
+	int r = exo_check_idle(q, "write of zeroes");
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_WRITE_ZEROES, "Write Zeroes");
@@ -185,7 +185,7 @@ int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t n
 }
 
 /* What is prepared already. */
-static int run_prepared(struct exo_queue *q, const char *name)
+int exo_run_prepared(struct exo_queue *q, const char *name)
 {
 	struct request nothing = { 0 };
 
@@ -194,14 +194,14 @@ static int run_prepared(struct exo_queue *q, const char *name)
 
 int exo_flush(struct exo_queue *q)
 {
-	int r = check_idle(q, "flush");
+	int r = exo_check_idle(q, "flush");
 
 	if (!r)
 		r = exo_direct_within(q, "flush", EXO_WRITE, 0, 0);
 	if (r)
 		return r;
 	exo_prep_flush(q, 0);
-	return run_prepared(q, "flush");
+	return exo_run_prepared(q, "flush");
 }
 
 /* One command after the other, each with one range, for which @range has room. */
@@ -216,7 +216,7 @@ static int trim(struct exo_queue *q, struct exo_nvme_dsm_range *range, uint64_t 
 
 		*range = exo_trim_range(q, block, n);
 		exo_prep_trim(q, range, 1, block);
-		r = run_prepared(q, "trim");
+		r = exo_run_prepared(q, "trim");
 		block += n;
 		nblocks -= n;
 	}
@@ -226,7 +226,7 @@ static int trim(struct exo_queue *q, struct exo_nvme_dsm_range *range, uint64_t 
 int exo_trim(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 {
 	void *list;
-	int r = check_idle(q, "trim");
+	int r = exo_check_idle(q, "trim");
 
 	if (!r)
 		r = check_has(q, EXO_CONTROLLER_TRIM, "Dataset Management");
@@ -267,7 +267,7 @@ static int copy(struct exo_queue *q, void *list, uint64_t from, uint64_t to, uin
 	while (!r && nblocks) {
 		uint32_t n = prepare_copy(q, list, from, to, nblocks);
 
-		r = run_prepared(q, "copy");
+		r = exo_run_prepared(q, "copy");
 		from += n;
 		to += n;
 		nblocks -= n;
@@ -287,7 +287,7 @@ static int check_apart(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t
 int exo_copy(struct exo_queue *q, uint64_t from, uint64_t to, uint64_t nblocks)
 {
 	void *list;
-	int r = check_idle(q, "copy");
+	int r = exo_check_idle(q, "copy");
 
 	if (!r)
 		r = check_apart(q, from, to, nblocks);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-only
 /*
  * What the Status Field of a completion means: NVM Express Base 2.0, section
- * 3.3.3.2.1, and NVM Command Set 1.0, section 3.1.
+ * 3.3.3.2.1, NVM Command Set 1.0, section 3.1, and Zoned Namespace Command Set 1.1,
+ * section 3.1.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,6 +13,8 @@
 static_assert(sizeof(struct exo_nvme_command) == 64, "a submission queue entry is 64 bytes");
 static_assert(sizeof(struct exo_nvme_dsm_range) == 16, "a range is 16 bytes");
 static_assert(sizeof(struct exo_nvme_copy_range) == 32, "a source range is 32 bytes");
+static_assert(sizeof(struct exo_nvme_zone) == 64, "a zone descriptor is 64 bytes");
+static_assert(sizeof(struct exo_nvme_zone_report) == 64, "the header of a report is 64 bytes");
 static_assert(sizeof(struct exo_nvme_completion) == 16, "a completion queue entry is 16 bytes");
 
 /* Status Code Type and Status Code, without Command Retry Delay, More, DNR. */
@@ -46,6 +49,14 @@ static const struct {
 	{ STATUS(1, 0x81), -EINVAL, "invalid protection information" },
 	{ STATUS(1, 0x82), -EROFS, "attempted write to read only range" },
 	{ STATUS(1, 0x83), -EMSGSIZE, "command size limit exceeded" },
+	{ STATUS(1, 0xb8), -EINVAL, "the blocks are not of one zone" },
+	{ STATUS(1, 0xb9), -ENOSPC, "the zone is full" },
+	{ STATUS(1, 0xba), -EROFS, "the zone is read only" },
+	{ STATUS(1, 0xbb), -EIO, "the zone is offline" },
+	{ STATUS(1, 0xbc), -EINVAL, "the write does not begin where the zone goes on" },
+	{ STATUS(1, 0xbd), -EDQUOT, "too many active zones" },
+	{ STATUS(1, 0xbe), -EDQUOT, "too many open zones" },
+	{ STATUS(1, 0xbf), -EINVAL, "the zone is not in a state for this" },
 	{ STATUS(2, 0x80), -EIO, "write fault" },
 	{ STATUS(2, 0x81), -EIO, "unrecovered read error" },
 	{ STATUS(2, 0x82), -EILSEQ, "end-to-end guard check error" },

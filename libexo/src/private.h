@@ -214,6 +214,8 @@ struct exo {
 	uint32_t depth_max;
 	uint32_t controller_flags;
 	struct exo_copy_limits copy;
+	struct exo_zone_limits zones;
+	uint64_t placement;
 	uint32_t io_timeout_ms;
 	char address[16];
 	char serial[EXO_SERIAL_MAX];
@@ -301,6 +303,11 @@ int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uin
 		      uint64_t nblocks);
 /* Tell the device what was reaped. */
 void exo_direct_ring_cq(struct exo_queue *q);
+
+/* io.c: of synchronous calls. What is prepared already is run to its end. */
+
+int exo_check_idle(struct exo_queue *q, const char *name);
+int exo_run_prepared(struct exo_queue *q, const char *name);
 
 /* uses.c */
 

@@ -390,6 +390,13 @@ static int learn_extent(struct exo *x)
 		.range_blocks = extent.out_copy_range_blocks,
 		.blocks = extent.out_copy_blocks,
 	};
+	x->zones = (struct exo_zone_limits){
+		.blocks = extent.out_zone_blocks,
+		.append_max = extent.out_append_max,
+		.open = extent.out_open_zones,
+		.active = extent.out_active_zones,
+	};
+	x->placement = extent.out_placement;
 	return 0;
 }
 
@@ -526,6 +533,11 @@ uint32_t exo_rights(const struct exo *x)
 struct exo_copy_limits exo_copy_limits(const struct exo *x)
 {
 	return x->copy;
+}
+
+uint64_t exo_placement(const struct exo *x)
+{
+	return x->placement;
 }
 
 uint32_t exo_transfer_max(const struct exo *x)

@@ -11,7 +11,8 @@
 
 static bool moves_data(const struct exo_nvme_command *command)
 {
-	return command->opcode != EXO_NVME_FLUSH && command->opcode != EXO_NVME_WRITE_ZEROES;
+	return command->opcode != EXO_NVME_FLUSH && command->opcode != EXO_NVME_WRITE_ZEROES &&
+	       command->opcode != EXO_NVME_ZONE_SEND;
 }
 
 /* Mark the identifiers in flight: those neither free nor of a prepared command. */

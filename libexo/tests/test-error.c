@@ -127,6 +127,7 @@ static void names_the_figures(void)
 	CHECK(strstr(explain(-EINVAL, EXO_REASON_VALUE, 5, 4), "at most 4"));
 	CHECK(!strstr(explain(-EINVAL, EXO_REASON_VALUE, 5, 0), "at most"));
 	CHECK(strstr(explain(-EOPNOTSUPP, EXO_REASON_OPCODE, 0x84, 0), "0x84 is not"));
+	CHECK(strstr(explain(-EDQUOT, EXO_REASON_ZONE_QUOTA, 8192, 14), "which is 14"));
 }
 
 static void names_the_blocks(void)
@@ -153,6 +154,9 @@ static void describes_commands(void)
 	c.opcode = EXO_NVME_FLUSH;
 	exo_describe_command(buf, sizeof(buf), &c, 1000);
 	CHECK_STRING(buf, "Flush");
+	c.opcode = EXO_NVME_ZONE_SEND;
+	exo_describe_command(buf, sizeof(buf), &c, 1000);
+	CHECK_STRING(buf, "Zone Management Send of the zone at extent block 10");
 	c.opcode = 0x7f;
 	exo_describe_command(buf, sizeof(buf), &c, 1000);
 	CHECK_STRING(buf, "command with opcode 0x7f");

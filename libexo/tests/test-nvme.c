@@ -20,6 +20,9 @@ static void every_status(void)
 static void known_status(void)
 {
 	CHECK_STRING(exo_nvme_status_text(0x080), "LBA out of range");
+	CHECK_STRING(exo_nvme_status_text(0x1bd), "too many active zones");
+	CHECK_EQUAL(exo_nvme_status_errno(0x1bd), -EDQUOT);
+	CHECK_EQUAL(exo_nvme_status_errno(0x1b9), -ENOSPC);
 	CHECK_STRING(exo_nvme_status_text(0x281), "unrecovered read error");
 	CHECK_EQUAL(exo_nvme_status_errno(0x080), -ERANGE);
 	CHECK_EQUAL(exo_nvme_status_errno(0x281), -EIO);

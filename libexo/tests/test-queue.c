@@ -107,6 +107,10 @@ static void native_commands(void)
 	CHECK_EQUAL(c->cdw12, 7);
 	CHECK_EQUAL(c->cdw2 | c->cdw3 | c->cdw13 | c->cdw14 | c->cdw15, 0);
 	CHECK_EQUAL(c->mptr | c->prp2, 0);
+	c = exo_prep_write(&rig.p.q, (void *)rig.p.q.buf_base, 0, 8, 4);
+	exo_place(c, 5);
+	CHECK_EQUAL(c->cdw12, 0x200007);
+	CHECK_EQUAL(c->cdw13, 0x50000);
 	c = exo_prep_flush(&rig.p.q, 2);
 	CHECK_EQUAL(c->opcode, 0);
 	CHECK_EQUAL(c->nsid, 7);
@@ -116,6 +120,39 @@ static void native_commands(void)
 	CHECK_EQUAL(c->opcode, 8);
 	CHECK_EQUAL(c->cdw12, 0xffff);
 	CHECK_EQUAL(c->prp1, 0);
+}
+
+static void zone_commands(void)
+{
+	struct exo_nvme_completion done = { .dw0 = 1256, .dw1 = 1 };
+	struct exo_nvme_command *c;
+	struct rig rig;
+
+	rig_init(&rig, 0);
+	memset(rig.sq, 0xff, sizeof(rig.sq));
+	rig.deltas[0] = 0x5000 - rig.p.q.buf_base;
+	c = exo_prep_zone_append(&rig.p.q, (void *)rig.p.q.buf_base, 256, 8, 1);
+	CHECK_EQUAL(c->opcode, 0x7d);
+	CHECK_EQUAL(c->prp1, 0x5000);
+	CHECK_EQUAL(c->slba, 1256);
+	CHECK_EQUAL(c->cdw12, 7);
+	CHECK_EQUAL(c->cdw13, 0);
+	c = exo_prep_zone_send(&rig.p.q, EXO_NVME_ZONE_RESET, 256, 2);
+	CHECK_EQUAL(c->opcode, 0x79);
+	CHECK_EQUAL(c->prp1 | c->cdw12, 0);
+	CHECK_EQUAL(c->slba, 1256);
+	CHECK_EQUAL(c->cdw13, 4);
+	c = exo_prep_zone_report(&rig.p.q, (void *)rig.p.q.buf_base, 0, 3, 3);
+	CHECK_EQUAL(c->opcode, 0x7a);
+	CHECK_EQUAL(c->prp1, 0x5000);
+	CHECK_EQUAL(c->slba, 1000);
+	CHECK_EQUAL(c->cdw12, (64 + 3 * 64) / 4 - 1);
+	CHECK_EQUAL(c->cdw13, 0x10000);
+	CHECK_EQUAL(exo_zone_appended(&rig.p.q, &done), 0x100000000ull + 256);
+	exo_prep(&rig.p.q, 4);
+	exo_prep(&rig.p.q, 5);
+	CHECK(!exo_prep_zone_send(&rig.p.q, EXO_NVME_ZONE_OPEN, 0, 6));
+	CHECK(!exo_prep_zone_report(&rig.p.q, NULL, 0, 1, 6));
 }
 
 static void layout(void)
@@ -427,6 +464,9 @@ static void offsets_in_use(void)
 	exo_prep_write_zeroes(&rig.p.q, 0, 1, 0)->prp1 = 0x1000;
 	CHECK_EQUAL(in_use(&rig, true), 0x111);
 	exo_withdraw(&rig.p.q, 0);
+	exo_prep_zone_send(&rig.p.q, EXO_NVME_ZONE_OPEN, 0, 0)->prp1 = 0x1000;
+	CHECK_EQUAL(in_use(&rig, true), 0x11);
+	exo_withdraw(&rig.p.q, 0);
 	CHECK_EQUAL(in_use(&rig, true), 0x11);
 	post(&rig, first, 0);
 	CHECK_EQUAL(exo_reap(&rig.p.q, done, DEPTH), 1);
@@ -469,6 +509,7 @@ static void offsets_written_over(void)
 static const struct tap_test tests[] = {
 	TEST(identifiers_differ, "a full queue has each command identifier once and then refuses"),
 	TEST(native_commands, "prepared commands are native and zero where nothing was asked"),
+	TEST(zone_commands, "prepared commands of zones are native, too"),
 	TEST(layout, "dwords lie where the specification has them"),
 	TEST(foreign_addresses, "an address in no buffer leads to no offset of one"),
 	TEST(empty_ring, "an empty completion queue gives nothing"),

@@ -45,7 +45,8 @@
  *  EACCES      the capability does not carry the right
  *  ERANGE      outside the capability's range or the attached extents
  *  EOVERFLOW   first plus length overflows
- *  EDQUOT      the budget of the pool or of the controller is used up
+ *  EDQUOT      the budget of the pool or of the controller, or the quota of open or active
+ *              zones is used up
  *  ENOMEM      no memory, or the memory cgroup is at its limit
  *  ENOSPC      no capability number, buffer offset or table entry is left
  *  ELOOP       the derivation tree is at its depth limit
@@ -55,7 +56,8 @@
  *              taken back: nothing new can be derived meanwhile; the function is in
  *              another's hands alone, or it is to be exclusive and is in use
  *  EMSGSIZE    a transfer, Write Zeroes or Copy is larger than the controller's limit,
- *              a Dataset Management larger than EXO_TRIM_BYTES
+ *              a Dataset Management larger than EXO_TRIM_BYTES, a report of more zones
+ *              than the extent has left
  *  EAGAIN      the queue has no room; consume completions and submit again
  *  ESTALE      the capability was taken back (EXO_CAP_TAKEN has the record), or its
  *              object died: dropped meanwhile, or its device went away or failed, or its
@@ -191,9 +193,9 @@ enum exo_reason {
 	EXO_REASON_MEMORY = 16,	      /* ENOMEM: value: units got before it ended */
 	EXO_REASON_NO_DEVICE = 17,    /* ENODEV: value: the address asked for */
 	EXO_REASON_NO_NAMESPACE = 18, /* ENOENT: value: nsid */
-	EXO_REASON_FORMAT = 19,	      /* EOPNOTSUPP: value: bytes of metadata; 0: the block size */
-	EXO_REASON_ATTACHED = 20,     /* EEXIST: value: the capability already attached */
-	EXO_REASON_NOT_ATTACHED = 21, /* ENOENT: value: the capability */
+	EXO_REASON_FORMAT = 19,	  /* EOPNOTSUPP: value: bytes of metadata; 0: block size, zones */
+	EXO_REASON_ATTACHED = 20, /* EEXIST: value: the capability already attached */
+	EXO_REASON_NOT_ATTACHED = 21,	  /* ENOENT: value: the capability */
 	EXO_REASON_OTHER_CONTROLLER = 22, /* EINVAL: the extent is another controller's */
 	EXO_REASON_DEVICE = 23,	   /* EIO: value: NVMe status, if known; ETIMEDOUT: ms waited */
 	EXO_REASON_COHERENCE = 24, /* EOPNOTSUPP: no IOMMU, and not reachable without copies */
@@ -235,6 +237,13 @@ enum exo_reason {
 	EXO_REASON_DOORBELLS = 54,    /* EOPNOTSUPP: there is more than doorbells on their pages */
 	EXO_REASON_SHARED_NAMESPACE =
 		55, /* EOPNOTSUPP: value: nsid, which another controller reaches too */
+	/* zones; of commands that name a range of blocks, too */
+	EXO_REASON_ZONE = 56, /* EINVAL: offset or dword 10; value: not whole zones, or */
+	/* the slba of what crosses one; limit: blocks of a zone */
+	EXO_REASON_ZONE_ACTION = 57, /* EINVAL: dword 13; value; limit: what may be there */
+	EXO_REASON_ZONE_REPORT = 58, /* EMSGSIZE: dword 12; value: bytes; limit */
+	EXO_REASON_ZONE_QUOTA = 59,  /* EDQUOT: field 0: open, 1: active; value: slba; limit */
+	EXO_REASON_PLACEMENT = 60, /* EACCES: offset or dword 13; value; limit: identifiers held */
 };
 
 /**
@@ -258,7 +267,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_SHARED_NAMESPACE
+#define EXO_REASON_MAX EXO_REASON_PLACEMENT
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -356,12 +365,16 @@ struct exo_claim {
  * @start: first unit of the child's range, in the units and the numbering of
  *	@cap; must be 0 if @len is 0
  * @len: units; 0: the whole range of @cap
+ * @placement: of an extent: a subset of its placement identifiers; 0: all of them
+ * @open_zones: of an extent with such a quota: so many of it, set aside for the child as for
+ *	EXO_EXTENT_CREATE; 0: it shares those of @cap
+ * @active_zones: the same of active zones
  *
  * The child begins without mappings and attachments; those of @cap stay.
  *
  * Errors: ENOENT, ESTALE, EBUSY, EACCES rights not held, EINVAL no right at all, or
- * a range for a type that has none, ERANGE, EOVERFLOW, EBADF session_fd,
- * ELOOP, ENOSPC, ENOMEM.
+ * a range or a quota for what has none, ERANGE, EOVERFLOW, EBADF session_fd,
+ * EDQUOT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_cap_derive {
 	__u32 size;
@@ -373,6 +386,9 @@ struct exo_cap_derive {
 	__u32 out_cap;
 	__aligned_u64 start;
 	__aligned_u64 len;
+	__aligned_u64 placement;
+	__u32 open_zones;
+	__u32 active_zones;
 };
 
 /**
@@ -403,6 +419,15 @@ struct exo_cap_derive {
  * @out_copy_range_blocks: logical blocks of each
  * @out_copy_blocks: logical blocks of all
  * @__reserved: must be 0
+ * @out_zone_blocks: logical blocks of each zone of an extent; 0: its namespace is not zoned
+ * @out_append_max: bytes of the largest Zone Append
+ * @out_open_zones: zones that may be open through the extent and what else shares its quota;
+ *	0: there is no limit
+ * @out_open_zones_used: zones that count as open there
+ * @out_active_zones: the same of active zones
+ * @out_active_zones_used: likewise
+ * @out_command_set: I/O command set of an extent's namespace: 0 NVM, 2 zoned
+ * @out_placement: placement identifiers that Writes may name, bit i: identifier i
  *
  * Errors: ENOENT, ESTALE if it was taken or its object died.
  */
@@ -428,6 +453,14 @@ struct exo_cap_query {
 	__u32 out_copy_range_blocks;
 	__u32 out_copy_blocks;
 	__u32 __reserved;
+	__aligned_u64 out_zone_blocks;
+	__u32 out_append_max;
+	__u32 out_open_zones;
+	__u32 out_open_zones_used;
+	__u32 out_active_zones;
+	__u32 out_active_zones_used;
+	__u32 out_command_set;
+	__aligned_u64 out_placement;
 };
 
 /* flags of struct exo_cap_list: one of them at most */
@@ -863,8 +896,10 @@ struct exo_controller_create {
 #define EXO_CONTROLLER_WRITE_ZEROES (1u << 1)
 #define EXO_CONTROLLER_VOLATILE_CACHE (1u << 2) /* Flush has work to do */
 #define EXO_CONTROLLER_COMPARE (1u << 3)
-#define EXO_CONTROLLER_TRIM (1u << 4) /* Dataset Management */
-#define EXO_CONTROLLER_COPY (1u << 5) /* with source descriptor format 0h */
+#define EXO_CONTROLLER_TRIM (1u << 4)	   /* Dataset Management */
+#define EXO_CONTROLLER_COPY (1u << 5)	   /* with source descriptor format 0h */
+#define EXO_CONTROLLER_ZONED (1u << 6)	   /* the zoned namespace command set */
+#define EXO_CONTROLLER_PLACEMENT (1u << 7) /* flexible data placement */
 
 /**
  * struct exo_controller_query - ioctl(EXO_CONTROLLER_QUERY): what it is
@@ -930,6 +965,19 @@ struct exo_controller_query {
  * @out_metadata: bytes of metadata per block; extents need 0
  * @__reserved: must be 0
  * @out_blocks: logical blocks (NSZE)
+ * @out_zone_blocks: logical blocks of each zone; 0: it is not zoned
+ * @out_command_set: I/O command set: 0 NVM, 2 zoned; extents need one of these
+ * @out_open_zones: zones that may be open at a time; 0: there is no limit
+ * @out_active_zones: the same of active zones
+ * @out_open_zones_left: of which nobody has set aside or uses so many
+ * @out_active_zones_left: likewise
+ * @out_append_max: bytes of the largest Zone Append
+ * @out_placement: 1: flexible data placement is enabled, and Writes may name placement
+ *	identifiers
+ * @out_endurance_group: ENDGID
+ *
+ * A zone counts from the first command on that the kernel accepted for it: what was open
+ * or active when the function was bound is not known.
  *
  * Errors: ENOENT (also no such namespace, or none above), ESTALE, ENODEV, EACCES,
  * EINVAL, EIO, ETIMEDOUT, ENOMEM.
@@ -945,6 +993,15 @@ struct exo_namespace_query {
 	__u32 out_metadata;
 	__u32 __reserved;
 	__aligned_u64 out_blocks;
+	__aligned_u64 out_zone_blocks;
+	__u32 out_command_set;
+	__u32 out_open_zones;
+	__u32 out_active_zones;
+	__u32 out_open_zones_left;
+	__u32 out_active_zones_left;
+	__u32 out_append_max;
+	__u32 out_placement;
+	__u32 out_endurance_group;
 };
 
 /**
@@ -958,12 +1015,20 @@ struct exo_namespace_query {
  * @out_cap: the extent, a child of @controller
  * @start: first logical block
  * @len: logical blocks, 1 or more
+ * @open_zones: zones that may be open through it and what is derived from it; set aside
+ *	until it is gone, and each that is open until that is closed. 0: it shares those that
+ *	nobody has set aside. Else 0 where out_open_zones of the namespace is
+ * @active_zones: the same of active zones
+ * @placement: placement identifiers that Writes may name, bit i: identifier i. 0 where
+ *	out_placement of the namespace is
  *
  * Extents may overlap: who holds the controller decides. What the blocks hold
- * is the grantor's duty.
+ * is the grantor's duty. Of a zoned namespace @start and @len are multiples of
+ * out_zone_blocks, like those of what is derived.
  *
  * Errors: ENOENT (also no such namespace), ESTALE, EBUSY, ENODEV, EACCES, EINVAL,
- * ERANGE, EOVERFLOW, EOPNOTSUPP format with metadata or with blocks above 4 KiB,
+ * ERANGE, EOVERFLOW, EDQUOT, EOPNOTSUPP format with metadata or with blocks above 4 KiB,
+ * another I/O command set, or zones whose size is no power of two,
  * ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_extent_create {
@@ -976,6 +1041,9 @@ struct exo_extent_create {
 	__u32 out_cap;
 	__aligned_u64 start;
 	__aligned_u64 len;
+	__u32 open_zones;
+	__u32 active_zones;
+	__aligned_u64 placement;
 };
 
 /* cns of struct exo_identify: NVMe base specification, "Identify" */
@@ -1363,7 +1431,7 @@ struct exo_queue_detach {
  *  opcode       needs  dwords
  *  ============ ====== ==========================================================
  *  Flush 00h    WRITE  CID, NSID
- *  Write 01h    WRITE  CID, NSID, PRP1, SLBA, NLB, FUA
+ *  Write 01h    WRITE  CID, NSID, PRP1, SLBA, NLB, FUA; DTYPE 2h with DSPEC
  *  Read 02h     READ   CID, NSID, PRP1, SLBA, NLB, FUA
  *  Compare 05h  READ   CID, NSID, PRP1, SLBA, NLB, FUA
  *  Write        WRITE  CID, NSID, SLBA, NLB, FUA; DEAC (deallocate) needs
@@ -1371,6 +1439,12 @@ struct exo_queue_detach {
  *  Dataset      TRIM   CID, NSID, PRP1, NR, AD
  *  Mgmt. 09h
  *  Copy 19h     WRITE  CID, NSID, PRP1, SDLBA, NR, FUA; format 0h
+ *  Zone Mgmt.   WRITE  CID, NSID, SLBA, ZSA: Close, Finish, Open; Reset needs
+ *  Send 79h            EXO_RIGHT_TRIM too
+ *  Zone Mgmt.   READ   CID, NSID, PRP1, SLBA, NUMD; dword 13 is 10000h: Report
+ *  Receive 7Ah         Zones, of all states, partial
+ *  Zone Append  WRITE  CID, NSID, PRP1, ZSLBA, NLB, FUA
+ *  7Dh
  *  ============ ====== ==========================================================
  *
  * PRP1 is an offset in buffer space, a multiple of 4, and the buffer is the
@@ -1387,12 +1461,28 @@ struct exo_queue_detach {
  * Management need TRIM, those of Copy READ; what Copy writes, one range, needs WRITE. Each
  * lies in one attached extent of the namespace, not necessarily the same.
  *
+ * DSPEC of a Write is a placement identifier that its extent holds, if it holds any;
+ * without DTYPE it is 0.
+ *
+ * The last three are for zoned namespaces, and name the first block of a zone. A Zone Append
+ * is at most out_append_max bytes. A report has room for the zones that the extent
+ * has left, from the named one on, and no more. What a Write, Write Zeroes or Copy
+ * writes lies in one zone.
+ *
+ * A zone counts as open and as active (out_open_zones of struct exo_cap_query) from the first
+ * Write, Write Zeroes, Zone Append, Open or Copy to it on, even if that fails. It does
+ * not any more when the kernel has seen that a Reset or Finish, or for open alone a Close,
+ * ended well, unless another such command was accepted since then, or had
+ * not ended when that was accepted. A zone that is written to its end counts until it
+ * is finished. The kernel sees what has ended when EXO_QUEUE_SUBMIT, EXO_QUEUE_QUERY or
+ * EXO_WAIT are called for the queue.
+ *
  * If the answer cannot be written (EFAULT) the commands were taken all the same:
  * status.sq_head says how many.
  *
  * Errors: ENOENT, ESTALE, EACCES, EINVAL also: a direct queue, and those of the EXO_REASON_
  * codes for submission: EAGAIN, EOPNOTSUPP, ERANGE, EOVERFLOW, EEXIST,
- * EMSGSIZE, EFAULT.
+ * EMSGSIZE, EFAULT, EDQUOT.
  */
 struct exo_queue_submit {
 	__u32 size;

@@ -114,6 +114,15 @@ struct exo_copy_limits {
  * @x: the handle
  */
 struct exo_copy_limits exo_copy_limits(const struct exo *x);
+
+/**
+ * exo_placement - the placement identifiers that Writes within the extent may name
+ * @x: the handle
+ *
+ * Returns a bit for each of the identifiers 0 to 63: exo_place(). 0 where the device has
+ * no flexible data placement, or none was granted.
+ */
+uint64_t exo_placement(const struct exo *x);
 const char *exo_address(const struct exo *x); /* PCI address, "0000:01:00.0"; or "io_uring" */
 const char *exo_serial(const struct exo *x);  /* serial number, padding removed; or a file's name */
 const char *exo_model(const struct exo *x);   /* likewise; or "file, O_DIRECT" and the like */
