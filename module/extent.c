@@ -319,7 +319,8 @@ static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_n
 	const struct nvme_id_ns *x = a->identify, *y = b->identify;
 
 	return a->shift == b->shift && a->metadata == b->metadata && a->blocks == b->blocks &&
-	       a->command_set == b->command_set && exo_zones_same(a->zones, b->zones) && !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
+	       a->command_set == b->command_set && exo_zones_same(a->zones, b->zones) &&
+	       !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
 	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64));
 }
 
