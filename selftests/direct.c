@@ -195,8 +195,8 @@ TEST_F(exclusive, revoking_the_root_takes_it_back)
 TEST_F(exclusive, a_checked_queue_of_it_works_where_offsets_are_addresses)
 {
 	struct tenant *t = &self->t;
+	struct buffer b, second;
 	struct ring ring;
-	struct buffer b;
 	__u32 extent;
 
 	ASSERT_EQ(0, exclusive_create(t->grantor, t->root_controller, DIRECT_RIGHTS, &self->cap));
@@ -207,6 +207,9 @@ TEST_F(exclusive, a_checked_queue_of_it_works_where_offsets_are_addresses)
 	ASSERT_EQ(0, buffer_alloc(t->grantor, t->root_pool, EXO_ORDER_4K, 16, &b));
 	ASSERT_EQ(0, buffer_attach(t->grantor, self->cap, &b));
 	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 16 * PAGE / t->block, b.offset));
+	ASSERT_EQ(0, buffer_alloc(t->grantor, t->root_pool, EXO_ORDER_4K, 1, &second));
+	ASSERT_EQ(0, buffer_attach(t->grantor, self->cap, &second));
+	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 1, second.offset));
 	EXPECT_EQ(0, dma_detach(t->grantor, self->cap, b.cap));
 	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, b.offset,
 		       ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 1, b.offset));
@@ -558,6 +561,25 @@ TEST_F(direct, a_killed_holder_leaves_a_function_that_works)
 	close(t->fd);
 	t->fd = -1;
 	EXPECT_EQ(0, queue_create(t->grantor, t->root_controller, DEPTH, &q));
+}
+
+/* Whoever has one can write to what the kernel takes for the device's answers. */
+TEST_F(direct, what_the_device_said_meanwhile_is_not_believed_afterwards)
+{
+	struct tenant *t = &self->t;
+	struct exo_cap_query before, after;
+	__u32 extent;
+
+	ASSERT_EQ(0, extent_create(t->fd, self->controller, 1, EXO_RIGHT_READ, 0, 8, &extent));
+	ASSERT_EQ(0, query(t->fd, extent, &before));
+	ASSERT_EQ(0, drop(t->fd, self->q.ring.cap));
+	EXPECT_EQ(0, query(t->fd, extent, &after));
+	ASSERT_EQ(0, drop(t->fd, self->controller));
+	EXPECT_EQ(-ESTALE, query(t->fd, extent, &after));
+	ASSERT_EQ(0,
+		  extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, 0, 8, &extent));
+	ASSERT_EQ(0, query(t->grantor, extent, &after));
+	EXPECT_NE(before.out_object, after.out_object);
 }
 
 TEST_F(direct, unbinding_the_function_ends_everything)
