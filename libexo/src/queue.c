@@ -168,6 +168,7 @@ static int set_up(struct exo *x, struct exo_queue_private *p, const struct exo_q
 	p->cap = arg->out_cap;
 	p->qid = arg->out_qid;
 	p->completion = arg->out_completion;
+	q->detour = q->threaded || q->times || arg->mode == EXO_QUEUE_DIRECT;
 	return arg->mode == EXO_QUEUE_DIRECT ? exo_direct_init(q, p->rw, arg) : 0;
 }
 
@@ -454,20 +455,11 @@ int exo_unstick(struct exo_queue *q)
 	return submit_past_thread(q, q->sq_head);
 }
 
-int exo_submit(struct exo_queue *q)
+static inline int submit_by_call(struct exo_queue *q, uint32_t prepared)
 {
-	uint32_t prepared = q->sq_tail - q->sq_head;
 	int r;
 
-	if (!prepared && !q->threaded)
-		return 0;
-	if (__builtin_expect(q->times != NULL, 0))
-		exo_stamp_submitted(q);
-	if (q->direct)
-		return exo_direct_submit(q);
 	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
-	if (q->threaded)
-		return submit_to_thread(q, prepared);
 	r = submit_call(q);
 	if (__builtin_expect(r, 0))
 		return refused(q, r);
@@ -475,6 +467,30 @@ int exo_submit(struct exo_queue *q)
 	if (__builtin_expect(q->submit.out_accepted != prepared, 0))
 		refused(q, 0);
 	return q->submit.out_accepted;
+}
+
+/* Whatever a plain checked queue need not look for. */
+static int __attribute__((noinline)) submit_by_detour(struct exo_queue *q, uint32_t prepared)
+{
+	if (!prepared && !q->threaded)
+		return 0;
+	if (q->times)
+		exo_stamp_submitted(q);
+	if (q->direct)
+		return exo_direct_submit(q);
+	if (!q->threaded)
+		return submit_by_call(q, prepared);
+	__atomic_store_n(&q->control->sq_tail, q->sq_tail, __ATOMIC_RELEASE);
+	return submit_to_thread(q, prepared);
+}
+
+int exo_submit(struct exo_queue *q)
+{
+	uint32_t prepared = q->sq_tail - q->sq_head;
+
+	if (__builtin_expect(q->detour, 0))
+		return submit_by_detour(q, prepared);
+	return prepared ? submit_by_call(q, prepared) : 0;
 }
 
 struct exo_nvme_command *exo_prepared(struct exo_queue *q, unsigned int index, uint64_t *user_data)

@@ -185,6 +185,7 @@ static void set_up(struct exo *x, struct exo_queue_private *p,
 	q->mask = entries(options->depth) - 1;
 	q->block_shift = x->block_shift;
 	q->threaded = 1;
+	q->detour = 1;
 	q->emulated = 1;
 	q->first_qword = (uint64_t)x->nsid << 32;
 	p->x = x;

@@ -349,6 +349,7 @@ static void handed_over(void)
 	rig_init(&rig, 0u - 2 * ENTRIES);
 	rig.x.fd = -1;
 	rig.p.q.threaded = 1;
+	rig.p.q.detour = 1;
 	rig.status.thread = EXO_THREAD_RUNNING;
 	rig.control.sq_tail = rig.status.sq_head = rig.p.q.sq_head;
 	CHECK_EQUAL(exo_submit(&rig.p.q), 0);
@@ -380,6 +381,7 @@ static void kept_back(void)
 	rig_init(&rig, 0);
 	rig.x.fd = -1;
 	rig.p.q.threaded = 1;
+	rig.p.q.detour = 1;
 	rig.status.thread = EXO_THREAD_RUNNING;
 	for (unsigned int i = 0; i < 3; i++)
 		exo_prep(&rig.p.q, i);
@@ -398,6 +400,7 @@ static void waiting_hands_nothing_over(void)
 	rig_init(&rig, 0);
 	rig.x.fd = -1;
 	rig.p.q.threaded = 1;
+	rig.p.q.detour = 1;
 	rig.status.thread = EXO_THREAD_RUNNING;
 	exo_prep(&rig.p.q, 0);
 	CHECK_EQUAL(exo_submit(&rig.p.q), 1);

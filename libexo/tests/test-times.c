@@ -40,6 +40,7 @@ static struct exo_queue *rig_init(struct rig *rig, bool times)
 	q->mask = ENTRIES - 1;
 	q->depth = DEPTH;
 	q->threaded = 1;
+	q->detour = 1;
 	rig->status.thread = EXO_THREAD_RUNNING;
 	rig->p.x = &rig->x;
 	rig->x.fd = -1;

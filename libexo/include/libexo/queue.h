@@ -123,6 +123,7 @@ struct exo_completion {
  * @block_shift: log2 of the bytes in a logical block
  * @threaded: no call takes the commands: a thread of the kernel's does, or, if the queue is
  *	emulated, the library
+ * @detour: any of @threaded, @direct, @times
  * @direct: of a direct queue, else NULL
  * @times: one per command identifier; NULL: none are kept
  * @emulated: there is no device that writes completions: the library does, when it is
@@ -144,6 +145,7 @@ struct exo_queue {
 	uint32_t depth;
 	uint32_t block_shift;
 	uint32_t threaded;
+	uint32_t detour;
 	uint32_t emulated;
 	uint64_t first_qword;
 	uint64_t first;
