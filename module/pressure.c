@@ -27,7 +27,7 @@
 #define EXO_PRESSURE_PAUSE (HZ / 10)
 #define EXO_PRESSURE_HELPFUL (EXO_PRESSURE_FRAMES / 8) /* what spares force, or a kill */
 #define EXO_PRESSURE_GRACE HZ
-#define EXO_PRESSURE_PATIENCE (2 * HZ)
+#define EXO_PRESSURE_PATIENCE (10 * HZ) /* for the worker, while it is at it */
 
 /* ---- asking ---- */
 
