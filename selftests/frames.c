@@ -2,11 +2,10 @@
 /*
  * Frames: counted, zero, named, charged to the memory cgroup, and all returned.
  */
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <pthread.h>
 #include <kselftest_harness.h>
 
+#include "cgroup.h"
 #include "lib.h"
 
 FIXTURE(frames)
@@ -370,39 +369,17 @@ TEST_F(order, frames_come_from_the_node_that_was_asked_for)
 
 /* ---- the memory cgroup ---- */
 
-#define CGROUP_ROOT "/tmp/exo-cgroup"
-
 FIXTURE(cgroup)
 {
 	struct tenant t;
-	char root[64]; /* where cgroup2 is mounted */
-	char path[96]; /* ours */
-	bool mounted;
+	struct cgroup c;
 };
-
-static int cgroup_write(FIXTURE_DATA(cgroup) * self, const char *file, const char *text)
-{
-	char path[160];
-
-	snprintf(path, sizeof(path), "%s/%s", self->path, file);
-	return write_file(path, text);
-}
-
-static long long cgroup_read(FIXTURE_DATA(cgroup) * self, const char *file)
-{
-	char path[160], text[64];
-
-	snprintf(path, sizeof(path), "%s/%s", self->path, file);
-	if (read_file(path, text, sizeof(text)))
-		return -1;
-	return atoll(text);
-}
 
 static long long cgroup_event(FIXTURE_DATA(cgroup) * self, const char *event)
 {
 	char path[160], text[512], *at;
 
-	snprintf(path, sizeof(path), "%s/memory.events", self->path);
+	snprintf(path, sizeof(path), "%s/memory.events", self->c.path);
 	if (read_file(path, text, sizeof(text)))
 		return -1;
 	at = strstr(text, event);
@@ -411,51 +388,32 @@ static long long cgroup_event(FIXTURE_DATA(cgroup) * self, const char *event)
 
 FIXTURE_SETUP(cgroup)
 {
-	char control[96], text[32];
+	int ret;
 
 	POOL_SETUP(&self->t);
-	strcpy(self->root, "/sys/fs/cgroup");
-	if (access("/sys/fs/cgroup/cgroup.controllers", F_OK)) {
-		strcpy(self->root, CGROUP_ROOT);
-		mkdir(CGROUP_ROOT, 0755);
-		if (mount("cgroup2", CGROUP_ROOT, "cgroup2", 0, NULL))
-			SKIP(return, "no cgroup2 here: %s", strerror(errno));
-		self->mounted = true;
-	}
-	snprintf(control, sizeof(control), "%s/cgroup.subtree_control", self->root);
-	if (write_file(control, "+memory"))
+	ret = cgroup_enter(&self->c);
+	if (ret == -ENODEV)
 		SKIP(return, "this kernel has no memory cgroups");
-	snprintf(self->path, sizeof(self->path), "%s/exo-selftest", self->root);
-	rmdir(self->path);
-	ASSERT_EQ(0, mkdir(self->path, 0755));
-	snprintf(text, sizeof(text), "%d", getpid());
-	ASSERT_EQ(0, cgroup_write(self, "cgroup.procs", text));
+	ASSERT_EQ(0, ret);
 }
 
 FIXTURE_TEARDOWN(cgroup)
 {
-	char procs[96], text[32];
-
 	tenant_destroy(&self->t);
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", self->root);
-	snprintf(text, sizeof(text), "%d", getpid());
-	write_file(procs, text);
-	rmdir(self->path);
-	if (self->mounted)
-		umount(self->root);
+	cgroup_leave(&self->c);
 }
 
 TEST_F(cgroup, frames_are_charged_and_uncharged)
 {
 	struct exo_frames_alloc arg;
-	long long before = cgroup_read(self, "memory.current"), after;
+	long long before = cgroup_read(&self->c, "memory.current"), after;
 
 	ASSERT_LE(0, before);
 	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_2M, 4, ANY_NODE, &arg));
-	after = cgroup_read(self, "memory.current");
+	after = cgroup_read(&self->c, "memory.current");
 	EXPECT_LE(before + (long long)(4 * HUGE_PAGE) - (1 << 20), after);
 	ASSERT_EQ(0, drop(self->t.fd, arg.out_cap));
-	after = cgroup_read(self, "memory.current");
+	after = cgroup_read(&self->c, "memory.current");
 	EXPECT_GE(before + (1 << 20), after);
 }
 
@@ -465,7 +423,7 @@ TEST_F(cgroup, the_limit_refuses_frames_and_kills_nobody)
 	__u64 used = frames_used(self->t.fd), pool_used;
 	__u32 order;
 
-	ASSERT_EQ(0, cgroup_write(self, "memory.max", "6291456"));
+	ASSERT_EQ(0, cgroup_write(&self->c, "memory.max", "6291456"));
 	for (order = 0; order <= EXO_ORDER_2M; order += EXO_ORDER_2M) {
 		__u32 count = TENANT_FRAMES >> order;
 
@@ -485,7 +443,7 @@ TEST_F(cgroup, the_limit_refuses_frames_and_kills_nobody)
 
 TEST_F(cgroup, a_killed_process_uncharges_its_frames)
 {
-	long long before = cgroup_read(self, "memory.current");
+	long long before = cgroup_read(&self->c, "memory.current");
 	int status;
 	pid_t pid = fork();
 
@@ -502,7 +460,7 @@ TEST_F(cgroup, a_killed_process_uncharges_its_frames)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFSIGNALED(status));
-	EXPECT_GE(before + (2 << 20), cgroup_read(self, "memory.current"));
+	EXPECT_GE(before + (2 << 20), cgroup_read(&self->c, "memory.current"));
 }
 
 TEST_F(cgroup, a_fatal_signal_ends_a_long_allocation)
