@@ -87,6 +87,7 @@ void exo_admin_reset(struct exo_nvme *nvme)
 	memset(admin->cq.va, 0, admin->cq.size);
 	for (i = 0; i < EXO_ADMIN_ENTRIES; i++)
 		exo_admin_scrub(&sq[i]);
+	WRITE_ONCE(admin->resets, admin->resets + 1);
 	admin->sq_tail = 0;
 	admin->cq_head = 0;
 	admin->phase = 1;
@@ -101,12 +102,13 @@ void exo_admin_reset(struct exo_nvme *nvme)
 static void exo_admin_complete(struct exo_nvme *nvme, const struct nvme_completion *cqe, u32 status)
 {
 	struct exo_admin *admin = &nvme->admin;
-	u32 result = le32_to_cpu(cqe->result.u32);
+	u32 result = le32_to_cpu(READ_ONCE(cqe->result.u32));
+	u16 cid = READ_ONCE(cqe->command_id);
 
 	lockdep_assert_held(&admin->irq_lock);
-	if (cqe->command_id == EXO_ADMIN_CID_EVENT) {
+	if (cid == EXO_ADMIN_CID_EVENT) {
 		exo_async_answer(nvme, result, status);
-	} else if (admin->cid == cqe->command_id) {
+	} else if (admin->cid == cid) {
 		admin->answer.result = result;
 		admin->answer.status = status;
 		admin->cid = -1;

@@ -25,6 +25,7 @@ struct exo_admin_answer {
  * @lock: one command at a time
  * @sq, @cq: the rings
  * @irq: interrupt number
+ * @resets: how often it began anew
  * @sq_tail: next submission entry
  * @cids: command identifiers given: each is the first of its number for long
  * @done: the command in flight was answered
@@ -41,6 +42,7 @@ struct exo_admin {
 	struct exo_dma_buf sq;
 	struct exo_dma_buf cq;
 	int irq;
+	u32 resets;
 	u32 sq_tail;
 	u16 cids;
 	struct completion done;

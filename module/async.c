@@ -92,6 +92,9 @@ static int exo_async_tell(struct exo_nvme *nvme, u32 event)
 		return -ENOMEM;
 	ret = exo_async_hear(nvme, event, &buf);
 	exo_nvme_buf_free(nvme, &buf);
+	/* Who had it then could have it tell anything. */
+	if (READ_ONCE(nvme->admin.resets) != nvme->async.resets)
+		return -ENODATA;
 	if (ret == -EIO)
 		ret = 0;
 	if (ret >= 0)
@@ -126,6 +129,7 @@ void exo_async_answer(struct exo_nvme *nvme, u32 event, u32 status)
 	if (status & 0x7ff)
 		return;
 	async->event = event;
+	async->resets = nvme->admin.resets;
 	async->told = true;
 	queue_delayed_work(exo_workqueue, &async->work, 0);
 }

@@ -16,12 +16,14 @@ struct exo_nvme;
  * @armed: the device has a request; under the admin queue's irq_lock
  * @told: an event is to be heard; the interrupt handler's while @armed, else @work's
  * @event: dword 0 of its completion; likewise
+ * @resets: of the admin queue, when it came; likewise
  */
 struct exo_async {
 	struct delayed_work work;
 	bool armed;
 	bool told;
 	u32 event;
+	u32 resets;
 };
 
 void exo_async_init(struct exo_nvme *nvme);

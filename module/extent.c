@@ -106,21 +106,25 @@ static int exo_namespace_parse(struct exo_namespace *ns, const struct nvme_id_ns
 	return ns->blocks ? 0 : -ENOENT;
 }
 
-/* NVMe base 2.0 figure 277: the list of descriptors, of which one is the command set's. */
-static u8 exo_namespace_parse_csi(const u8 *list)
+/* NVMe base 2.0 figure 277: the list of descriptors: its command set, and its UUID if it has one. */
+static void exo_namespace_parse_names(struct exo_namespace *ns, const u8 *list)
 {
 	const struct nvme_ns_id_desc *desc;
 	u32 at = 0;
 
 	while (at + sizeof(*desc) < EXO_NVME_PAGE) {
+		const u8 *name = list + at + sizeof(*desc);
+
 		desc = (const void *)(list + at);
 		if (!desc->nidl)
 			break;
-		if (desc->nidt == NVME_NIDT_CSI)
-			return list[at + sizeof(*desc)];
 		at += sizeof(*desc) + desc->nidl;
+		if (desc->nidt == NVME_NIDT_CSI)
+			ns->command_set = *name;
+		else if (desc->nidt == NVME_NIDT_UUID && desc->nidl == sizeof(ns->uuid) &&
+			 at <= EXO_NVME_PAGE)
+			memcpy(ns->uuid, name, sizeof(ns->uuid));
 	}
-	return NVME_CSI_NVM;
 }
 
 /* MAR and MOR: less one; all ones: no limit. */
@@ -149,29 +153,43 @@ static int exo_namespace_parse_zones(struct exo_namespace *ns, u32 format,
 	return ns->zones ? 0 : -ENOMEM;
 }
 
-/* What there is beside the NVM command set. */
-static int exo_namespace_identify_csi(struct exo_nvme *nvme, struct exo_namespace *ns, u32 format,
-				      struct exo_dma_buf *buf)
+/* What there is beside the NVM command set; of what the device says a copy is read. */
+static int exo_namespace_identify_zones(struct exo_nvme *nvme, struct exo_namespace *ns, u32 format,
+					struct exo_dma_buf *buf)
 {
+	void *id __free(kfree) = NULL;
 	int ret;
 
-	if (!(nvme->cap & EXO_NVME_CAP_CSI))
-		return 0;
-	ret = exo_admin_identify(nvme, ns->nsid, NVME_ID_CNS_NS_DESC_LIST, buf);
-	if (ret)
-		return ret == -EIO ? 0 : ret;
-	ns->command_set = exo_namespace_parse_csi(buf->va);
 	if (ns->command_set == NVME_CSI_NVM)
 		return 0;
 	ns->odd = ns->command_set != NVME_CSI_ZNS || !(nvme->features & EXO_CONTROLLER_ZONED);
 	if (ns->odd)
 		return 0;
-	ret = exo_admin_identify_csi(nvme, ns->nsid, NVME_ID_CNS_CS_NS, NVME_CSI_ZNS, buf);
+	ret = exo_identity_learn_csi(nvme, ns->nsid, NVME_ID_CNS_CS_NS, NVME_CSI_ZNS, buf, &id);
 	if (ret == -EIO)
 		ns->odd = true;
 	else if (!ret)
-		ret = exo_namespace_parse_zones(ns, format, buf->va);
+		ret = exo_namespace_parse_zones(ns, format, id);
 	return ns->odd ? 0 : ret;
+}
+
+/* From NVMe 1.3 on it has names, and from the time of command sets on it says which is its. */
+static int exo_namespace_identify_names(struct exo_nvme *nvme, struct exo_namespace *ns,
+					struct exo_dma_buf *buf)
+{
+	bool sets = nvme->cap & EXO_NVME_CAP_CSI;
+	void *list __free(kfree) = NULL;
+	int ret;
+
+	ns->command_set = NVME_CSI_NVM;
+	if (!sets && nvme->version < NVME_VS(1, 3, 0))
+		return 0;
+	ret = exo_identity_learn(nvme, ns->nsid, NVME_ID_CNS_NS_DESC_LIST, buf, &list);
+	if (!ret)
+		exo_namespace_parse_names(ns, list);
+	/* Which command set it is of nobody knows then. */
+	ns->odd = ret == -EIO && sets;
+	return ret == -EIO ? 0 : ret;
 }
 
 static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *ns)
@@ -198,9 +216,11 @@ static int exo_namespace_identify(struct exo_nvme *nvme, struct exo_namespace *n
 	}
 	if (!ret)
 		ret = exo_placement_learn(nvme, ns->identify, &ns->placement);
-	if (!ret) {
+	if (!ret)
+		ret = exo_namespace_identify_names(nvme, ns, &buf);
+	if (!ret && !ns->odd) {
 		format = nvme_lbaf_index(((struct nvme_id_ns *)ns->identify)->flbas);
-		ret = exo_namespace_identify_csi(nvme, ns, format, &buf);
+		ret = exo_namespace_identify_zones(nvme, ns, format, &buf);
 	}
 	exo_nvme_buf_free(nvme, &buf);
 	return ret;
@@ -313,15 +333,25 @@ struct exo_namespace *exo_namespace_get(struct exo_call *call, struct exo_nvme *
 
 /* ---- change ---- */
 
-/* A number that names another namespace by now may be of the same size. */
+static bool exo_namespace_is_named(const struct exo_namespace *ns)
+{
+	const struct nvme_id_ns *id = ns->identify;
+
+	return memchr_inv(id->nguid, 0, sizeof(id->nguid)) ||
+	       memchr_inv(id->eui64, 0, sizeof(id->eui64)) ||
+	       memchr_inv(ns->uuid, 0, sizeof(ns->uuid));
+}
+
+/* A number that names another namespace by now may be of the same size. In doubt it does. */
 static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_namespace *b)
 {
 	const struct nvme_id_ns *x = a->identify, *y = b->identify;
 
-	return a->shift == b->shift && a->metadata == b->metadata && a->blocks == b->blocks &&
-	       a->command_set == b->command_set && exo_zones_same(a->zones, b->zones) &&
-	       !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
-	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64));
+	return exo_namespace_is_named(a) && !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
+	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64)) &&
+	       !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && a->shift == b->shift &&
+	       a->metadata == b->metadata && a->blocks == b->blocks &&
+	       a->command_set == b->command_set && exo_zones_same(a->zones, b->zones);
 }
 
 /* True: by us. From here on nothing new uses it. */

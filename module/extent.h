@@ -28,6 +28,7 @@ struct exo_zones;
  * @copy_blocks: blocks of all
  * @zones: NULL: it is not zoned
  * @command_set: NVME_CSI_*
+ * @uuid: zero: it has none
  * @placement: Writes may name placement identifiers
  * @group: endurance group
  * @odd: there are no extents of it: an I/O command set that exo does not know, or zones
@@ -48,6 +49,7 @@ struct exo_namespace {
 	u32 copy_blocks;
 	struct exo_zones *zones;
 	u8 command_set;
+	u8 uuid[16];
 	u16 group;
 	bool placement;
 	bool odd;

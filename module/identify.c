@@ -63,21 +63,45 @@ bool exo_identity_has_sets(const struct exo_nvme *nvme)
 	return nvme->version >= NVME_VS(2, 0, 0) || NVME_CAP_CSS(nvme->cap) & NVME_CAP_CSS_CSI;
 }
 
-int exo_identity_learn(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf,
-		       void **kept)
+int exo_identity_learn_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi, struct exo_dma_buf *buf,
+			   void **kept)
 {
+	u32 resets = READ_ONCE(nvme->admin.resets);
 	void *data;
-	int ret = exo_admin_identify(nvme, nsid, cns, buf);
+	int ret = exo_admin_identify_csi(nvme, nsid, cns, csi, buf);
 
 	if (ret)
 		return ret;
 	data = kmemdup(buf->va, EXO_IDENTIFY_BYTES, GFP_KERNEL);
 	if (!data)
 		return -ENOMEM;
-	scoped_guard(spinlock, &nvme->identity.lock)
-		swap(*kept, data);
+	/* What it said before a reset it may have been made to say. */
+	scoped_guard(spinlock, &nvme->identity.lock) {
+		if (resets == READ_ONCE(nvme->admin.resets))
+			swap(*kept, data);
+		else
+			ret = -EAGAIN;
+	}
 	kfree(data);
-	return 0;
+	return ret;
+}
+
+int exo_identity_learn(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf,
+		       void **kept)
+{
+	return exo_identity_learn_csi(nvme, nsid, cns, 0, buf, kept);
+}
+
+void exo_identity_forget(struct exo_nvme *nvme)
+{
+	struct exo_identity *id = &nvme->identity;
+	void *data = NULL;
+
+	scoped_guard(mutex, &id->reading)
+		memset(id->asked, 0, sizeof(id->asked));
+	scoped_guard(spinlock, &id->lock)
+		swap(id->controller_nvm, data);
+	kfree(data);
 }
 
 /* ---- EXO_IDENTIFY ---- */
@@ -204,6 +228,7 @@ static int exo_log_ask(struct exo_nvme *nvme, enum exo_log_page page, bool retai
 	const struct exo_log_kind *kind = &exo_log_kinds[page];
 	struct exo_identity *id = &nvme->identity;
 	struct exo_dma_buf buf;
+	u64 asked;
 	int ret;
 
 	lockdep_assert_held(&id->reading);
@@ -214,12 +239,13 @@ static int exo_log_ask(struct exo_nvme *nvme, enum exo_log_page page, bool retai
 	ret = exo_dma_buf_alloc(&nvme->dma, &buf, kind->bytes, EXO_DMA_DEVICE_WRITES);
 	if (ret)
 		return ret;
+	asked = ktime_get_ns();
 	ret = exo_admin_log(nvme, kind->lid, kind->bytes, retain, &buf);
 	if (!ret)
 		memcpy(id->log[page], buf.va, kind->bytes);
 	if (!ret || ret == -EIO) {
 		id->has[page] = !ret;
-		id->asked[page] = ktime_get_ns();
+		id->asked[page] = asked;
 	}
 	exo_nvme_buf_free(nvme, &buf);
 	return ret;

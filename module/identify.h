@@ -49,10 +49,14 @@ void exo_identity_free(struct exo_nvme *nvme);
 
 /*
  * Asks with Identify: what is in @buf is kept in a page of its own. -EIO: the device
- * refused. May be asked again.
+ * refused; -EAGAIN: it was reset meanwhile. May be asked again.
  */
+int exo_identity_learn_csi(struct exo_nvme *nvme, u32 nsid, u8 cns, u8 csi, struct exo_dma_buf *buf,
+			   void **kept);
 int exo_identity_learn(struct exo_nvme *nvme, u32 nsid, u8 cns, struct exo_dma_buf *buf,
 		       void **kept);
+/* After a reset: what is not asked for anew then must be when it is next wanted. */
+void exo_identity_forget(struct exo_nvme *nvme);
 /* It answers Identify of one command set. */
 bool exo_identity_has_sets(const struct exo_nvme *nvme);
 

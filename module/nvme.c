@@ -10,6 +10,7 @@
 
 #include "cap.h"
 #include "controller.h"
+#include "exclusive.h"
 #include "nvme.h"
 #include "quarantine.h"
 #include "queue.h"
@@ -72,6 +73,7 @@ struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
 	xa_init(&nvme->namespaces);
 	exo_identity_init(nvme);
 	exo_async_init(nvme);
+	INIT_WORK(&nvme->exclusive_end, exo_exclusive_end);
 	spin_lock_init(&nvme->list_lock);
 	INIT_LIST_HEAD(&nvme->live_queues);
 	INIT_LIST_HEAD(&nvme->attachments);
@@ -297,9 +299,12 @@ static int exo_nvme_identify_zoned(struct exo_nvme *nvme, struct exo_dma_buf *bu
 	return 0;
 }
 
-static void exo_nvme_learn_firmware(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
+static void exo_nvme_learn_firmware(struct exo_nvme *nvme)
 {
+	const struct nvme_id_ctrl *id;
+
 	guard(spinlock)(&nvme->identity.lock);
+	id = nvme->identity.controller;
 	memcpy(nvme->firmware, id->fr, sizeof(nvme->firmware));
 }
 
@@ -317,7 +322,7 @@ int exo_nvme_identify(struct exo_nvme *nvme)
 	if (!ret && first)
 		exo_nvme_learn(nvme, id->controller);
 	else if (!ret)
-		exo_nvme_learn_firmware(nvme, id->controller);
+		exo_nvme_learn_firmware(nvme);
 	if (!ret && exo_identity_has_sets(nvme))
 		ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CS_CTRL, &buf, &id->controller_nvm);
 	if (first && (!ret || (ret == -EIO && id->controller)))
@@ -392,6 +397,7 @@ void exo_nvme_restart(struct exo_nvme *nvme)
 	lockdep_assert_held_write(&nvme->busy);
 	if (exo_nvme_reenable(nvme))
 		return;
+	exo_identity_forget(nvme);
 	if (exo_nvme_identify(nvme))
 		exo_nvme_fail(nvme, "it does not say what it is after a reset");
 	else if (exo_nvme_set_queues(nvme, &queues) || queues < nvme->queues)

@@ -105,6 +105,36 @@ TEST_F(health, the_next_warning_is_told_too)
 	}
 }
 
+/* The device is reset behind one, and must be asked for events again. */
+TEST_F(health, a_warning_is_told_after_a_direct_queue)
+{
+	struct tenant *t = &self->t;
+	struct exo_controller_create alone = {
+		.flags = EXO_CONTROLLER_EXCLUSIVE,
+		.controller = t->root_controller,
+		.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_DIRECT,
+		.queues = 1,
+	};
+	struct exo_queue_create q = { .mode = EXO_QUEUE_DIRECT, .depth = 1 };
+	struct events root;
+	struct exo_event e;
+	int ret;
+
+	ASSERT_EQ(0, drop(t->fd, t->controller));
+	ASSERT_EQ(0, drop(t->fd, t->extent));
+	ASSERT_EQ(0, call(t->grantor, EXO_CONTROLLER_CREATE, &alone));
+	q.controller = alone.out_cap;
+	ret = call(t->grantor, EXO_QUEUE_CREATE, &q);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no IOMMU: no direct queues");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, drop(t->grantor, q.out_cap));
+	ASSERT_EQ(0, drop(t->grantor, alone.out_cap));
+	ASSERT_EQ(0, events_create(t->grantor, 16, &root));
+	ASSERT_EQ(0, warn(self));
+	EXPECT_EQ(0, next_event(&root, EXO_EVENT_DEVICE, t->root_controller, &e));
+}
+
 /* A claim, a child with a budget of its own, a second session; not who holds an extent alone. */
 TEST_F(health, all_who_hold_a_controller_are_told_and_nobody_else)
 {

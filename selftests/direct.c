@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <kselftest_harness.h>
 
+#include "cgroup.h"
 #include "lib.h"
 
 #define DEPTH 16
@@ -568,18 +569,54 @@ TEST_F(direct, what_the_device_said_meanwhile_is_not_believed_afterwards)
 {
 	struct tenant *t = &self->t;
 	struct exo_cap_query before, after;
+	struct events events;
+	struct exo_event e;
 	__u32 extent;
 
+	ASSERT_EQ(0, events_create(t->fd, 16, &events));
 	ASSERT_EQ(0, extent_create(t->fd, self->controller, 1, EXO_RIGHT_READ, 0, 8, &extent));
 	ASSERT_EQ(0, query(t->fd, extent, &before));
 	ASSERT_EQ(0, drop(t->fd, self->q.ring.cap));
 	EXPECT_EQ(0, query(t->fd, extent, &after));
 	ASSERT_EQ(0, drop(t->fd, self->controller));
 	EXPECT_EQ(-ESTALE, query(t->fd, extent, &after));
+	ASSERT_EQ(0, events_next(&events, &e, 10000));
+	EXPECT_EQ(EXO_EVENT_NAMESPACE, e.type);
+	EXPECT_EQ(extent, e.cap);
 	ASSERT_EQ(0,
 		  extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, 0, 8, &extent));
 	ASSERT_EQ(0, query(t->grantor, extent, &after));
 	EXPECT_NE(before.out_object, after.out_object);
+}
+
+/* The reset that follows needs memory, which must not be the holder's. */
+TEST_F(direct, a_holder_without_memory_leaves_a_function_that_works)
+{
+	struct tenant *t = &self->t;
+	struct exo_frames_alloc frames;
+	struct exo_queue_create q;
+	struct cgroup c;
+	int limit, ret;
+
+	/* From here on this process has its own of every page: none is charged to the group. */
+	ASSERT_EQ(0, mlockall(MCL_CURRENT));
+	ret = cgroup_enter(&c);
+	if (ret == -ENODEV)
+		SKIP(return, "this kernel has no memory cgroups");
+	ASSERT_EQ(0, ret);
+	limit = cgroup_open(&c, "memory.max");
+	ASSERT_LE(0, limit);
+	ASSERT_EQ(6, write(limit, "262144", 6));
+	do
+		ret = frames_alloc(t->fd, t->pool, 0, 1, ANY_NODE, &frames);
+	while (!ret);
+	EXPECT_EQ(-ENOMEM, ret);
+	EXPECT_EQ(0, drop(t->fd, self->q.ring.cap));
+	EXPECT_EQ(0, drop(t->fd, self->controller));
+	EXPECT_EQ(3, write(limit, "max", 3));
+	close(limit);
+	cgroup_leave(&c);
+	EXPECT_EQ(0, queue_create(t->grantor, t->root_controller, DEPTH, &q));
 }
 
 TEST_F(direct, unbinding_the_function_ends_everything)

@@ -367,6 +367,35 @@ TEST_F(trace, a_reset_is_told_with_its_cause_and_its_generation)
 	EXPECT_TOLD(0, " exo_reset: %s", self->bdf);
 }
 
+TEST_F(trace, the_reset_after_a_direct_queue_is_told)
+{
+	struct exo_controller_create alone = {
+		.flags = EXO_CONTROLLER_EXCLUSIVE,
+		.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_DIRECT,
+		.queues = 1,
+	};
+	struct exo_queue_create q = { .mode = EXO_QUEUE_DIRECT, .depth = 1 };
+	__u32 address;
+	char bdf[16];
+	int fd, ret;
+
+	ASSERT_EQ(0, machine_find("exo1", &address));
+	machine_name(address, bdf);
+	fd = session_open();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, claim_controller(fd, address, &alone.controller));
+	ASSERT_EQ(0, call(fd, EXO_CONTROLLER_CREATE, &alone));
+	q.controller = alone.out_cap;
+	ret = call(fd, EXO_QUEUE_CREATE, &q);
+	if (ret == -EOPNOTSUPP)
+		SKIP(return, "no IOMMU: no direct queues");
+	ASSERT_EQ(0, ret);
+	EXPECT_TOLD(0, " exo_reset: ");
+	close(fd);
+	EXPECT_TOLD(1, " exo_reset: %s generation=", bdf);
+	EXPECT_NE(0, generation(bdf, "why=\"no longer exclusive\""));
+}
+
 /* ---- what is never told ---- */
 
 TEST_F(trace, nothing_is_told_while_nobody_watches)
