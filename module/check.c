@@ -245,6 +245,21 @@ int exo_check_buffer(struct exo_queue *q, struct nvme_command *cmd, u64 need, u3
 	return exo_translate(q, cmd, need, bytes, detail);
 }
 
+/* What writes to zones: a zone is charged last, when nothing else is refused any more. */
+static noinline int exo_check_zoned(struct exo_queue *q, struct nvme_command *cmd,
+				    const struct exo_rule *rule,
+				    const struct exo_queue_extent *extent,
+				    struct exo_detail *detail)
+{
+	u64 start = le64_to_cpu(cmd->rw.slba);
+	u32 count = (le32_to_cpu(cmd->common.cdw12) & EXO_BITS_NLB) + 1;
+	int ret = 0;
+
+	if (rule->buffer)
+		ret = exo_check_buffer(q, cmd, rule->buffer, count << extent->shift, detail);
+	return ret ?: exo_check_zone_write(q, cmd->common.command_id, extent, start, count, detail);
+}
+
 int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
 {
 	const struct exo_rule *rule = exo_check_form(q, cmd, detail);
@@ -289,13 +304,7 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	if (unlikely(bytes > q->nvme->transfer_max))
 		return exo_deny(detail, -EMSGSIZE, EXO_REASON_TRANSFER, 12, bytes,
 				q->nvme->transfer_max);
-	if (rule->buffer) {
-		ret = exo_translate(q, cmd, rule->buffer, bytes, detail);
-		if (unlikely(ret))
-			return ret;
-	}
 	if (unlikely(extent->zones) && (rule->needs & EXO_RIGHT_WRITE))
-		return exo_check_zone_write(q, cmd->common.command_id, extent, blocks.start,
-					    blocks.count, detail);
-	return 0;
+		return exo_check_zoned(q, cmd, rule, extent, detail);
+	return rule->buffer ? exo_translate(q, cmd, rule->buffer, bytes, detail) : 0;
 }

@@ -108,6 +108,8 @@ static void exo_queue_delete(struct exo_queue *q)
 		exo_nvme_fail(nvme, "it refused to delete a submission queue");
 	if (q->made_cq && exo_admin_delete_cq(nvme, q->qid) == -EIO)
 		exo_nvme_fail(nvme, "it refused to delete a completion queue");
+	/* Before anybody who waited for its commands lets go of what they use. */
+	exo_zone_leave_all(q);
 	WRITE_ONCE(q->gone, true);
 }
 
@@ -202,7 +204,6 @@ static void exo_queue_unbind(struct exo_object *obj)
 
 	exo_poller_stop(q);
 	exo_queue_delete(q);
-	exo_zone_leave_all(q);
 	exo_queue_give_vector(q);
 	exo_queue_unmap(q);
 	exo_queue_end_extents(q);

@@ -60,15 +60,23 @@ static bool exo_zone_account_owns(const struct exo_zone_account *account, u32 ki
 	return account->budget[kind] == &account->own[kind];
 }
 
+/* Who shares a budget of its parent's is one of that one's users. */
+static bool exo_zone_account_shares(const struct exo_zone_account *account)
+{
+	return !exo_zone_account_owns(account, EXO_ZONES_OPEN) ||
+	       !exo_zone_account_owns(account, EXO_ZONES_ACTIVE);
+}
+
 void exo_zone_account_unuse(struct exo_zone_account *account)
 {
 	u32 kind;
 
-	if (!account || !refcount_dec_and_test(&account->users))
-		return;
-	for (kind = 0; kind < EXO_ZONES_KINDS; kind++)
-		if (exo_zone_account_owns(account, kind))
-			exo_budget_close(&account->own[kind]);
+	while (account && refcount_dec_and_test(&account->users)) {
+		for (kind = 0; kind < EXO_ZONES_KINDS; kind++)
+			if (exo_zone_account_owns(account, kind))
+				exo_budget_close(&account->own[kind]);
+		account = exo_zone_account_shares(account) ? account->parent : NULL;
+	}
 }
 
 /* All that were taken, or none. */
@@ -78,8 +86,8 @@ static bool exo_zone_account_take(struct exo_zone_account *account,
 	struct exo_zone_account *parent = account->parent;
 	u32 kind;
 
+	memcpy(account->budget, parent->budget, sizeof(account->budget));
 	for (kind = 0; kind < EXO_ZONES_KINDS; kind++) {
-		account->budget[kind] = parent->budget[kind];
 		if (!quota[kind])
 			continue;
 		if (!exo_budget_take(parent->budget[kind], quota[kind], left)) {
@@ -108,17 +116,25 @@ struct exo_zone_account *exo_zone_account_make(struct exo_call *call,
 		ret = exo_refuse(call, -EINVAL, EXO_REASON_VALUE, field[kind], quota[kind], 0);
 		return ERR_PTR(ret);
 	}
+	if (!exo_zone_account_use(parent)) {
+		ret = exo_refuse(call, -ESTALE, EXO_REASON_STALE, field[EXO_ZONES_OPEN], 0, 0);
+		return ERR_PTR(ret);
+	}
 	account = exo_zone_account_alloc(parent);
 	if (!account) {
+		exo_zone_account_unuse(parent);
 		ret = exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 		return ERR_PTR(ret);
 	}
-	if (exo_zone_account_take(account, quota, &kind, &left))
-		return account;
-	exo_zone_account_unuse(account);
-	exo_zone_account_put(account);
-	ret = exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET, field[kind], quota[kind], left);
-	return ERR_PTR(ret);
+	if (!exo_zone_account_take(account, quota, &kind, &left)) {
+		exo_zone_account_unuse(account);
+		exo_zone_account_put(account);
+		ret = exo_refuse(call, -EDQUOT, EXO_REASON_BUDGET, field[kind], quota[kind], left);
+		return ERR_PTR(ret);
+	}
+	if (!exo_zone_account_shares(account))
+		exo_zone_account_unuse(parent);
+	return account;
 }
 
 static u32 exo_budget_describe(struct exo_budget *budget, u32 *used)
@@ -234,7 +250,7 @@ int exo_zone_enter(struct exo_queue *q, u32 cid, const struct exo_queue_extent *
 {
 	const struct exo_zones *zones = extent->zones;
 	u32 index = array_index_nospec(block >> zones->shift, zones->count);
-	struct exo_zone_slot *slot = &q->zone_slots[cid];
+	struct exo_zone_slot *slot = &q->zone_slots[array_index_nospec(cid, q->depth)];
 	struct exo_zone *zone = &zones->zone[index];
 	int ret;
 

@@ -80,7 +80,9 @@ struct exo_zones {
 /* Are they the same zones, of both namespaces? NULL: there are none. */
 static inline bool exo_zones_same(const struct exo_zones *a, const struct exo_zones *b)
 {
-	return a && b ? a->shift == b->shift && a->count == b->count : a == b;
+	return a && b ? a->shift == b->shift && a->count == b->count &&
+				!memcmp(a->limit, b->limit, sizeof(a->limit))
+		      : a == b;
 }
 
 /**

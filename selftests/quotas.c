@@ -181,6 +181,26 @@ TEST_F(zones, what_is_derived_can_have_a_share_of_the_quota)
 	EXPECT_EQ(0, append(self, ZONE(11), 1));
 }
 
+/* Of the other kind it shares its parent's quota, which outlives the parent for that. */
+TEST_F(zones, a_share_of_one_kind_works_without_its_parent)
+{
+	__u32 kind, cap, child;
+
+	for (kind = 0; kind < 2; kind++) {
+		ASSERT_EQ(0, grant(self, RWT, 8, 8, 2, 2, &cap));
+		ASSERT_EQ(0, derive_share(self->t.fd, cap, kind, !kind, &child));
+		ASSERT_EQ(0, drop(self->t.fd, cap));
+		EXPECT_LEFT(2, 2);
+		ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, child));
+		EXPECT_EQ(0, append(self, ZONE(8), 1));
+		EXPECT_QUOTA(!kind, ZONE(9), 1, append(self, ZONE(9), 1));
+		ASSERT_EQ(0, send(&self->god, ZONE(8), RESET));
+		ASSERT_EQ(0, ring_do(&self->god, &(struct sqe){ .dw = { OP_FLUSH, NSID } }));
+		ASSERT_EQ(0, drop(self->t.fd, child));
+		EXPECT_LEFT(0, 0);
+	}
+}
+
 TEST_F(zones, more_than_the_namespace_has_left_is_set_aside_for_nobody)
 {
 	__u32 cap[3];
