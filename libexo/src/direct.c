@@ -51,11 +51,14 @@ static uint64_t data_bytes(const struct exo_queue *q, const struct exo_nvme_comm
 	case EXO_NVME_READ:
 	case EXO_NVME_WRITE:
 	case EXO_NVME_COMPARE:
+	case EXO_NVME_ZONE_APPEND:
 		return ((command->cdw12 & 0xffffull) + 1) << q->block_shift;
 	case EXO_NVME_DSM:
 		return ((command->slba & 0xff) + 1) * sizeof(struct exo_nvme_dsm_range);
 	case EXO_NVME_COPY:
 		return ((command->cdw12 & 0xffull) + 1) * sizeof(struct exo_nvme_copy_range);
+	case EXO_NVME_ZONE_RECEIVE:
+		return (command->cdw12 + 1ull) * 4;
 	default:
 		return 0;
 	}
@@ -72,7 +75,9 @@ static int point_beyond(struct exo_queue *q, struct exo_nvme_command *command, u
 		command->prp2 = second;
 		return 0;
 	}
-	if (pages * sizeof(*list) > 1ull << d->list_shift || command->cid >= q->depth)
+	if (command->cid >= q->depth)
+		return -EINVAL;
+	if (pages * sizeof(*list) > 1ull << d->list_shift)
 		return -EMSGSIZE;
 	list = (uint64_t *)(d->lists + ((size_t)command->cid << d->list_shift));
 	for (uint64_t i = 0; i < pages; i++)
@@ -95,12 +100,12 @@ point_slowly(struct exo_queue *q, struct exo_nvme_command *command)
 	return bytes <= room(command) || command->prp2 ? 0 : point_beyond(q, command, bytes);
 }
 
-/* Most fit: with as many blocks as CDW12 says, which is no less than what it says else. */
+/* Most fit, and are of those that say their blocks in CDW12, which have the low opcodes. */
 static inline int point(struct exo_queue *q, struct exo_nvme_command *command)
 {
 	uint64_t most = ((command->cdw12 & 0xffffull) + 1) << q->block_shift;
 
-	if (__builtin_expect(most <= room(command) && command->opcode != EXO_NVME_DSM, 1))
+	if (__builtin_expect(most <= room(command) && command->opcode <= EXO_NVME_COMPARE, 1))
 		return 0;
 	return point_slowly(q, command);
 }
@@ -132,6 +137,17 @@ static void ring(struct exo_queue *q, uint32_t tail)
 	*d->sq_doorbell = tail & q->mask;
 }
 
+static void __attribute__((noinline, cold)) refused(struct exo_queue *q, int result, int why)
+{
+	q->detail = (struct exo_detail){ 0 };
+	if (why == -EMSGSIZE)
+		exo_queue_fail(q, result, NULL, "a command names more than %u bytes",
+			       exo_queue_private(q)->x->transfer_max);
+	else
+		exo_queue_fail(q, result, NULL, "a command's CID is not below the depth of %u",
+			       q->depth);
+}
+
 int exo_direct_submit(struct exo_queue *q)
 {
 	uint32_t head = q->sq_head, tail = head;
@@ -150,8 +166,7 @@ int exo_direct_submit(struct exo_queue *q)
 		ring(q, tail);
 	q->sq_head = tail;
 	if (r)
-		r = exo_queue_fail(q, r, NULL, "a command names more than %u bytes",
-				   exo_queue_private(q)->x->transfer_max);
+		refused(q, tail != head ? 0 : r, r);
 	return tail != head ? (int)(tail - head) : r;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <libexo.h>
 
@@ -20,6 +21,15 @@
 #define EXO_NAME_MAX 64
 #define EXO_SERIAL_MAX 256 /* 21 for a controller's, more for the name of a file */
 #define EXO_TOKENS_MAX 3   /* an extent, a controller, a pool */
+
+/* CLOCK_MONOTONIC */
+static inline uint64_t exo_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
 
 /* error.c */
 

@@ -169,7 +169,9 @@ static int set_up(struct exo *x, struct exo_queue_private *p, const struct exo_q
 	p->qid = arg->out_qid;
 	p->completion = arg->out_completion;
 	q->detour = q->threaded || q->times || arg->mode == EXO_QUEUE_DIRECT;
-	return arg->mode == EXO_QUEUE_DIRECT ? exo_direct_init(q, p->rw, arg) : 0;
+	if (arg->mode != EXO_QUEUE_DIRECT || !exo_direct_init(q, p->rw, arg))
+		return 0;
+	return exo_fail(x, -ENOMEM, NULL, "no memory for a direct queue");
 }
 
 static int attach_extent(struct exo *x, uint32_t queue)

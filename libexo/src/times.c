@@ -8,18 +8,10 @@
 
 #include "private.h"
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
 /* All that is prepared: what is refused is stamped again when it is submitted again. */
 void exo_stamp_submitted(struct exo_queue *q)
 {
-	uint64_t now = now_ns();
+	uint64_t now = exo_now_ns();
 
 	for (uint32_t i = q->sq_head; i != q->sq_tail; i++) {
 		uint16_t cid = q->sq[i & q->mask].cid;
@@ -31,7 +23,7 @@ void exo_stamp_submitted(struct exo_queue *q)
 
 void exo_stamp_seen(struct exo_queue *q, unsigned int count)
 {
-	uint64_t now = now_ns();
+	uint64_t now = exo_now_ns();
 
 	for (uint32_t i = q->free - count; i != q->free; i++)
 		q->times[q->cids[i]].seen_ns = now;

@@ -226,18 +226,10 @@ static int queue_open(struct exo *x, const struct exo_queue_options *options,
 
 /* ---- sleeping ---- */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
 /* What the kernel had no memory to take is offered again by the next look. */
 static uint64_t patience(struct exo_queue *const *queues, unsigned int count, uint64_t deadline)
 {
-	uint64_t now = now_ns(), left = deadline > now ? deadline - now : 0;
+	uint64_t now = exo_now_ns(), left = deadline > now ? deadline - now : 0;
 
 	for (unsigned int i = 0; i < count; i++)
 		if (io_uring_sq_ready(&exo_queue_private(queues[i])->uring->ring) &&
@@ -280,14 +272,14 @@ static int sleep_until(struct exo *x, struct exo_queue *const *queues, unsigned 
 /* All commands in flight end, or, at the I/O timeout, do not. */
 static bool drain(struct exo_queue_private *p)
 {
-	uint64_t deadline = now_ns() + p->x->io_timeout_ms * NS_PER_MS;
+	uint64_t deadline = exo_now_ns() + p->x->io_timeout_ms * NS_PER_MS;
 	struct exo_queue *q = &p->q;
 
 	for (;;) {
 		exo_uring_post(q);
 		if (!p->uring->in_flight)
 			return true;
-		if (now_ns() >= deadline)
+		if (exo_now_ns() >= deadline)
 			return false;
 		poll_rings(&q, 1, deadline);
 	}
@@ -296,8 +288,10 @@ static bool drain(struct exo_queue_private *p)
 /* What would not end may write to its memory yet: that is left behind. */
 static void queue_close(struct exo_queue_private *p)
 {
-	if (!drain(p))
+	if (!drain(p)) {
+		p->x->uring->stuck = true;
 		return;
+	}
 	io_uring_queue_exit(&p->uring->ring);
 	free_queue(p);
 }
@@ -306,7 +300,7 @@ static void close_file(struct exo *x)
 {
 	if (x->uring->fd >= 0)
 		close(x->uring->fd);
-	if (x->uring->zeroes)
+	if (x->uring->zeroes && !x->uring->stuck)
 		munmap(x->uring->zeroes, EXO_URING_TRANSFER_MAX);
 	free(x->uring);
 }

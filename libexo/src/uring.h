@@ -31,12 +31,14 @@
  * @fd: the file
  * @memory_align: what the addresses of memory must be multiples of
  * @zeroes: EXO_URING_TRANSFER_MAX bytes of them
+ * @stuck: a command of a queue that is gone did not end: it may read @zeroes yet
  * @queues: queues ever made; guarded by the handle's lock
  */
 struct exo_uring {
 	int fd;
 	uint32_t memory_align;
 	char *zeroes;
+	bool stuck;
 	uint32_t queues;
 };
 

@@ -14,14 +14,6 @@
 #define LOOKS 32 /* between two readings of the clock */
 #define NS_PER_MS 1000000ull
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
 static void relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -88,7 +80,7 @@ static unsigned int spin(struct exo_queue *q, struct exo_completion *completions
 				return n;
 			relax();
 		}
-	} while (now_ns() < until);
+	} while (exo_now_ns() < until);
 	return 0;
 }
 
@@ -124,7 +116,7 @@ wait_asleep(struct exo_queue *q, struct exo_completion *completions, unsigned in
 	    uint64_t begin, uint64_t deadline)
 {
 	for (;;) {
-		bool alive = usable(q), late = now_ns() >= deadline;
+		bool alive = usable(q), late = exo_now_ns() >= deadline;
 		unsigned int n = take(q, completions, max);
 		int r;
 
@@ -150,7 +142,7 @@ int exo_wait(struct exo_queue *q, struct exo_completion *completions, unsigned i
 	n = take(q, completions, max);
 	if (n)
 		return n;
-	begin = now_ns();
+	begin = exo_now_ns();
 	deadline =
 		begin + (timeout_ms < 0 ? p->x->io_timeout_ms : (uint64_t)timeout_ms) * NS_PER_MS;
 	if (p->spin_ns) {
@@ -209,7 +201,7 @@ static int spin_any(struct several *s, uint64_t until)
 				return found;
 			relax();
 		}
-	} while (now_ns() < until);
+	} while (exo_now_ns() < until);
 	return 0;
 }
 
@@ -234,9 +226,9 @@ static int wait_several(struct several *s, uint64_t deadline)
 	if (found || !deadline)
 		return found;
 	if (ns)
-		found = spin_any(s, earlier(now_ns() + ns, deadline));
+		found = spin_any(s, earlier(exo_now_ns() + ns, deadline));
 	while (!found) {
-		bool late = now_ns() >= deadline;
+		bool late = exo_now_ns() >= deadline;
 
 		found = look(s);
 		if (found || late)
