@@ -1028,8 +1028,8 @@ struct exo_namespace_query {
  *
  * Errors: ENOENT (also no such namespace), ESTALE, EBUSY, ENODEV, EACCES, EINVAL,
  * ERANGE, EOVERFLOW, EDQUOT, EOPNOTSUPP format with metadata or with blocks above 4 KiB,
- * another I/O command set, or zones whose size is no power of two,
- * ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
+ * another I/O command set, or zones whose size is no power of two or that are more than
+ * 2^20, ETIMEDOUT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_extent_create {
 	__u32 size;
@@ -1065,8 +1065,9 @@ struct exo_extent_create {
  * @data: address of EXO_IDENTIFY_BYTES bytes, which are written
  *
  * The data are those of when the function was bound or the namespace first used, and of
- * each time since that the device told that they changed: the call waits for no device, but
- * for a namespace that was not used before. Works on a failed controller.
+ * each reset and each time since that the device told that they changed. The call waits for
+ * no device, but with an @nsid that was not used since then. Works on a failed controller,
+ * but not with @nsid (ENODEV).
  *
  * Reads as zero: what vendors define (controller: bytes 3072 to 4095, namespace: 384 to
  * 4095), and NUSE, which tells how much of their blocks neighbours have deallocated.

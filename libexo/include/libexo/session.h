@@ -55,7 +55,7 @@ struct exo;
  *	            size is looked at once. A block is 512 bytes, or what the device or O_DIRECT
  *	            want, up to 4096. O_DIRECT is used where the file can; exo_model() tells.
  *	            Not there (-EOPNOTSUPP): events, tokens, Identify data, log pages,
- *	            EXO_QUEUE_THREAD
+ *	            EXO_QUEUE_THREAD, EXO_DIRECT
  *
  * @rights: EXO_READ, EXO_WRITE, EXO_TRIM: what the handle can do afterwards;
  *	the rest is given up, so that a mistake in the program cannot do it. With
