@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
@@ -913,23 +912,6 @@ static int find_disk(const char *serial, char *name, size_t size)
 	return -ENOENT;
 }
 
-static int open_disk(const char *name)
-{
-	char path[PATH_MAX], text[32], node[] = "/tmp/exo-disk";
-	unsigned int major, minor;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
-	if (read_file(path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
-		return -ENODEV;
-	unlink(node);
-	if (mknod(node, S_IFBLK | 0600, makedev(major, minor)))
-		return -errno;
-	fd = open(node, O_RDWR | O_CLOEXEC);
-	unlink(node);
-	return fd < 0 ? -errno : fd;
-}
-
 TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 120)
 {
 	const size_t size = 64 * 1024;
@@ -952,7 +934,7 @@ TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 1
 		SKIP(return, "this kernel has no nvme driver");
 	ASSERT_EQ(0, machine_bind(self->t.address, "nvme"));
 	ASSERT_EQ(0, find_disk("exo0", name, sizeof(name)));
-	fd = open_disk(name);
+	fd = disk_open(name);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ((ssize_t)size, pread(fd, back, size, at));
 	EXPECT_EQ(0, memcmp(data, back, size));

@@ -9,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "lib.h"
@@ -870,6 +872,24 @@ int machine_find(const char *serial, __u32 *address)
 	}
 	closedir(dir);
 	return ret;
+}
+
+/* There may be no /dev that follows the kernel. */
+int disk_open(const char *name)
+{
+	char path[PATH_MAX], text[32], node[] = "/tmp/exo-disk";
+	unsigned int major, minor;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
+	if (read_file(path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
+		return -ENODEV;
+	unlink(node);
+	if (mknod(node, S_IFBLK | 0600, makedev(major, minor)))
+		return -errno;
+	fd = open(node, O_RDWR | O_CLOEXEC);
+	unlink(node);
+	return fd < 0 ? -errno : fd;
 }
 
 int become_nobody(void)

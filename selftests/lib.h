@@ -244,6 +244,8 @@ int machine_find(const char *serial, __u32 *address);
 void machine_name(__u32 address, char name[16]);
 int machine_bind(__u32 address, const char *driver);
 int machine_unbind(__u32 address);
+/* A disk of the kernel's, by its name: a file to read and write, or a negative errno. */
+int disk_open(const char *name);
 /* Name of the driver that has the function now, "" for none. */
 void machine_driver(__u32 address, char *driver, size_t size);
 int write_file(const char *path, const char *text);

@@ -9,7 +9,6 @@
 #include <linux/nvme_ioctl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
@@ -190,23 +189,6 @@ struct handles {
 
 #define HANDLES_BYTES (16u + 4 * sizeof(struct handle))
 
-static int open_node(const char *name)
-{
-	char path[PATH_MAX], text[32], node[] = "/tmp/exo-disk";
-	unsigned int major, minor;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/block/%s/dev", name);
-	if (read_file(path, text, sizeof(text)) || sscanf(text, "%u:%u", &major, &minor) != 2)
-		return -ENODEV;
-	unlink(node);
-	if (mknod(node, S_IFBLK | 0600, makedev(major, minor)))
-		return -errno;
-	fd = open(node, O_RDONLY | O_CLOEXEC);
-	unlink(node);
-	return fd < 0 ? -errno : fd;
-}
-
 static bool is_disk(const char *name)
 {
 	char path[PATH_MAX], text[64], rest;
@@ -234,7 +216,7 @@ static int open_disk(void)
 
 		while (dir && fd < 0 && (entry = readdir(dir)))
 			if (is_disk(entry->d_name))
-				fd = open_node(entry->d_name);
+				fd = disk_open(entry->d_name);
 		if (dir)
 			closedir(dir);
 		if (fd < 0)
