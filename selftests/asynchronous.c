@@ -243,6 +243,7 @@ TEST_F(health, a_function_that_was_bound_again_tells_as_before)
 #define ADMIN_FORMAT 0x80
 #define CNS_CONTROLLER 0x01
 #define CTRL_CNTLID 78
+#define NS_FLBAS 26
 #define SEL_ATTACH 0
 #define SEL_DETACH 1
 #define FORMAT_512 0 /* indexes of QEMU's LBA formats */
@@ -562,12 +563,15 @@ TEST_F(shared, a_format_under_a_live_queue_kills_it_and_tells_its_holder)
 {
 	struct tenant *t = &self->t;
 	struct exo_namespace_query before, after;
+	__u8 data[EXO_IDENTIFY_BYTES];
 	struct exo_cap_query q;
 	struct ring ring;
 	__u32 cap;
 
 	ASSERT_EQ(0, namespace_query(t->grantor, t->root_controller, 0, 1, &before));
 	ASSERT_EQ(9, before.out_block_shift);
+	ASSERT_EQ(0, identify(t->fd, t->extent, EXO_CNS_NAMESPACE, 0, data));
+	EXPECT_EQ(FORMAT_512, data[NS_FLBAS] & 0xf);
 	fill(self);
 	ASSERT_EQ(0, neighbour_format(&self->neighbour, 1, FORMAT_4K));
 	ASSERT_EQ(0, detach_and_attach(self, 1));
@@ -582,6 +586,8 @@ TEST_F(shared, a_format_under_a_live_queue_kills_it_and_tells_its_holder)
 	ASSERT_EQ(0, derive(t->grantor, cap, EXO_RIGHT_READ, t->fd, 0, 0, &cap));
 	ASSERT_EQ(0, query(t->fd, cap, &q));
 	EXPECT_EQ(12, q.out_unit_shift);
+	ASSERT_EQ(0, identify(t->fd, cap, EXO_CNS_NAMESPACE, 0, data));
+	EXPECT_EQ(FORMAT_4K, data[NS_FLBAS] & 0xf);
 	ASSERT_EQ(0, ring_create(t->fd, t->controller, 4, &ring));
 	ASSERT_EQ(0, queue_attach(t->fd, ring.cap, cap));
 	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, 7, 1, self->b.offset));

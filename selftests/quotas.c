@@ -35,6 +35,66 @@ TEST_F(zones, more_than_the_quota_are_not_active_until_one_is_finished_or_reset)
 	}
 }
 
+TEST_F(zones, a_copy_into_a_zone_opens_it)
+{
+	__u32 cap;
+
+	ASSERT_EQ(0, attach(self, RWT, 8, 8, 1, 1, &cap));
+	ASSERT_EQ(0, write_at(self, ZONE(8), 1));
+	EXPECT_QUOTA(0, ZONE(9), 1, copy(self, ZONE(8), 1, ZONE(9)));
+	/* What it copies from need not be open. */
+	ASSERT_EQ(0, send(&self->ring, ZONE(8), FINISH));
+	EXPECT_EQ(0, copy(self, ZONE(8), 1, ZONE(9)));
+	EXPECT_QUOTA(0, ZONE(10), 1, copy(self, ZONE(8), 1, ZONE(10)));
+}
+
+TEST_F(zones, what_is_refused_opens_no_zone)
+{
+	const __u64 nowhere = 1ull << 34;
+	struct exo_cap_query q;
+	__u32 cap;
+
+	ASSERT_EQ(0, attach(self, RWT, 8, 8, 1, 1, &cap));
+	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, nowhere,
+		       ring_io(&self->ring, OP_WRITE, NSID, ZONE(8), 1, nowhere));
+	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, nowhere,
+		       ring_io(&self->ring, OP_ZONE_APPEND, NSID, ZONE(8), 1, nowhere));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_ZONE, 10, ZONE(9) - 1,
+		       copy(self, ZONE(8), 2, ZONE(9) - 1));
+	ASSERT_EQ(0, query(self->t.fd, cap, &q));
+	EXPECT_EQ(0, q.out_open_zones_used);
+	EXPECT_EQ(0, q.out_active_zones_used);
+	EXPECT_EQ(0, write_at(self, ZONE(15), 1));
+}
+
+/* Completions lie in the ring until somebody looks there: each of these does. */
+TEST_F(zones, who_asks_for_a_queue_or_waits_for_it_sees_what_has_ended)
+{
+	struct exo_queue_query queue;
+	struct exo_cap_query q;
+	struct sqe sqe;
+	struct cqe cqe;
+	__u32 cap, round;
+	__u64 ready;
+
+	ASSERT_EQ(0, attach(self, RWT, 8, 8, 1, 1, &cap));
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, write_at(self, ZONE(8), 1));
+		sqe = sqe_send(1, ZONE(8), RESET);
+		ring_push(&self->ring, &sqe);
+		ASSERT_EQ(0, ring_submit(&self->ring, NULL));
+		ASSERT_EQ(0, ring_reap(&self->ring, &cqe, 10000));
+		ASSERT_EQ(0, query(self->t.fd, cap, &q));
+		EXPECT_EQ(1, q.out_active_zones_used);
+		if (round)
+			wait_queues(self->t.fd, &self->ring.cap, 1, 0, &ready);
+		else
+			queue_query(self->t.fd, self->ring.cap, &queue);
+		ASSERT_EQ(0, query(self->t.fd, cap, &q));
+		EXPECT_EQ(0, q.out_active_zones_used);
+	}
+}
+
 TEST_F(zones, a_closed_zone_is_active_and_not_open)
 {
 	struct exo_cap_query q;

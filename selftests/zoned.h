@@ -127,6 +127,19 @@ static inline int append(FIXTURE_DATA(zones) * self, __u64 slba, __u32 blocks)
 	return ring_io(&self->ring, OP_ZONE_APPEND, NSID, slba, blocks, self->b.offset);
 }
 
+static inline int copy(FIXTURE_DATA(zones) * self, __u64 from, __u16 blocks, __u64 to)
+{
+	struct {
+		__u64 reserved0, slba;
+		__u16 nlb, reserved18[3];
+		__u64 reserved24;
+	} *range = (void *)((char *)self->b.at + 32 * PAGE);
+	struct sqe sqe = sqe_io(OP_COPY, 0, NSID, to, 0, self->b.offset + 32 * PAGE);
+
+	*range = (typeof(*range)){ .slba = from, .nlb = blocks - 1 };
+	return ring_do(&self->ring, &sqe);
+}
+
 static inline int report_raw(FIXTURE_DATA(zones) * self, __u64 slba, __u32 bytes, __u32 dw13)
 {
 	struct sqe sqe =

@@ -147,22 +147,14 @@ TEST_F(zones, a_write_that_reaches_across_zones_is_refused)
 
 TEST_F(zones, a_copy_writes_to_one_zone)
 {
-	struct {
-		__u64 reserved0, slba;
-		__u16 nlb, reserved18[3];
-		__u64 reserved24;
-	} *range = (void *)((char *)self->b.at + 32 * PAGE);
-	struct sqe sqe;
 	__u32 cap;
 
 	ASSERT_EQ(0, attach(self, RWT, 8, 2, 0, 0, &cap));
 	fill_random(self->b.at, 8 * PAGE);
 	ASSERT_EQ(0, write_at(self, ZONE(8), 8));
-	*range = (typeof(*range)){ .slba = ZONE(8), .nlb = 7 };
-	sqe = sqe_io(OP_COPY, 0, NSID, ZONE(9) - 4, 0, self->b.offset + 32 * PAGE);
-	EXPECT_REFUSED(EINVAL, EXO_REASON_ZONE, 10, ZONE(9) - 4, ring_do(&self->ring, &sqe));
-	sqe = sqe_io(OP_COPY, 0, NSID, ZONE(9), 0, self->b.offset + 32 * PAGE);
-	ASSERT_EQ(0, ring_do(&self->ring, &sqe));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_ZONE, 10, ZONE(9) - 4,
+		       copy(self, ZONE(8), 8, ZONE(9) - 4));
+	ASSERT_EQ(0, copy(self, ZONE(8), 8, ZONE(9)));
 	ASSERT_EQ(0, ring_io(&self->ring, OP_READ, NSID, ZONE(9), 8, self->b.offset + 16 * PAGE));
 	EXPECT_EQ(0, memcmp(self->b.at, (char *)self->b.at + 16 * PAGE, 8 * PAGE));
 }
