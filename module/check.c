@@ -23,60 +23,43 @@ static int exo_check_flush(struct exo_queue *q, struct nvme_command *cmd,
 /* NVM command set specification 1.0 section 3.2 */
 static const struct exo_rule exo_rules[] = {
 	[nvme_cmd_flush] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-		},
+		.forbidden = EXO_PERMIT(0ull, 0ull, 0ull),
 		.needs = EXO_RIGHT_WRITE,
 		.check = exo_check_flush,
 	},
 	[nvme_cmd_write] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_PLACEMENT,
-				    EXO_BITS_IDENTIFIER),
-		},
+		.forbidden = EXO_PERMIT(EXO_PAIR_ALL, EXO_PAIR_ALL,
+					EXO_PAIR(EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_PLACEMENT,
+						 EXO_BITS_IDENTIFIER)),
 		.needs = EXO_RIGHT_WRITE,
 		.buffer = EXO_SPACE_DEVICE_READS,
 	},
 	[nvme_cmd_read] = {
-		.permitted = { EXO_BITS_TRANSFER },
+		.forbidden = EXO_PERMIT_TRANSFER,
 		.needs = EXO_RIGHT_READ,
 		.buffer = EXO_SPACE_DEVICE_WRITES,
 	},
 	[nvme_cmd_compare] = {
-		.permitted = { EXO_BITS_TRANSFER },
+		.forbidden = EXO_PERMIT_TRANSFER,
 		.needs = EXO_RIGHT_READ,
 		.buffer = EXO_SPACE_DEVICE_READS,
 		.feature = EXO_CONTROLLER_COMPARE,
 	},
 	[nvme_cmd_write_zeroes] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_DEAC),
-		},
+		.forbidden = EXO_PERMIT(0ull, EXO_PAIR_ALL,
+					EXO_PAIR(EXO_BITS_NLB | EXO_BIT_FUA | EXO_BIT_DEAC, 0)),
 		.needs = EXO_RIGHT_WRITE,
 		.feature = EXO_CONTROLLER_WRITE_ZEROES,
 	},
 	[nvme_cmd_dsm] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_RANGES, EXO_BIT_AD),
-		},
+		.forbidden = EXO_PERMIT(EXO_PAIR_ALL, EXO_PAIR(EXO_BITS_RANGES, EXO_BIT_AD), 0ull),
 		.needs = EXO_RIGHT_TRIM,
 		.feature = EXO_CONTROLLER_TRIM,
 		.check = exo_check_trim,
 	},
 	[EXO_NVME_COPY] = {
-		.permitted = {
-			EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-			EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-			EXO_DW(12, EXO_BITS_RANGES | EXO_BIT_FUA),
-		},
+		.forbidden = EXO_PERMIT(EXO_PAIR_ALL, EXO_PAIR_ALL,
+					EXO_PAIR(EXO_BITS_RANGES | EXO_BIT_FUA, 0)),
 		.needs = EXO_RIGHT_WRITE,
 		.feature = EXO_CONTROLLER_COPY,
 		.check = exo_check_copy,
@@ -98,7 +81,7 @@ static noinline int exo_deny_bits(const u64 *raw, const struct exo_rule *rule,
 	u32 i;
 
 	for (i = 0; i < 16; i++) {
-		u32 bad = (raw[i / 2] & ~rule->permitted[i / 2]) >> (i % 2 * 32);
+		u32 bad = (raw[i / 2] & rule->forbidden[i / 2]) >> (i % 2 * 32);
 
 		if (bad)
 			return exo_deny(detail, -EINVAL, EXO_REASON_BITS, i, bad, 0);
@@ -107,8 +90,8 @@ static noinline int exo_deny_bits(const u64 *raw, const struct exo_rule *rule,
 }
 
 /* Opcode and bits. */
-static const struct exo_rule *exo_check_form(struct exo_queue *q, const struct nvme_command *cmd,
-					     struct exo_detail *detail)
+static int exo_check_form(struct exo_queue *q, const struct nvme_command *cmd,
+			  const struct exo_rule **found, struct exo_detail *detail)
 {
 	const u64 *raw = (const u64 *)cmd;
 	u32 opcode = cmd->common.opcode, i;
@@ -120,16 +103,14 @@ static const struct exo_rule *exo_check_form(struct exo_queue *q, const struct n
 	else
 		rule = exo_zone_rule(opcode);
 	if (unlikely(!rule || !rule->needs || (rule->feature & ~q->nvme->features)))
-		goto out_opcode;
+		return exo_deny(detail, -EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode, 0);
 #pragma GCC unroll 8
 	for (i = 0; i < 8; i++)
-		bad |= raw[i] & ~rule->permitted[i];
+		bad |= raw[i] & rule->forbidden[i];
 	if (unlikely(bad))
-		return ERR_PTR(exo_deny_bits(raw, rule, detail));
-	return rule;
-
-out_opcode:
-	return ERR_PTR(exo_deny(detail, -EOPNOTSUPP, EXO_REASON_OPCODE, 0, opcode, 0));
+		return exo_deny_bits(raw, rule, detail);
+	*found = rule;
+	return 0;
 }
 
 static int exo_check_cid(struct exo_queue *q, u32 cid, struct exo_detail *detail)
@@ -143,8 +124,9 @@ static int exo_check_cid(struct exo_queue *q, u32 cid, struct exo_detail *detail
 }
 
 /* No extent allows it: the best reason is the one that gets closest. */
-noinline const struct exo_queue_extent *
-exo_deny_extent(struct exo_queue *q, struct exo_blocks blocks, struct exo_detail *detail)
+noinline const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, u64 start, u64 count,
+							u32 nsid, u32 needs, u32 dword,
+							struct exo_detail *detail)
 {
 	bool same_nsid = false;
 	u32 i;
@@ -152,17 +134,16 @@ exo_deny_extent(struct exo_queue *q, struct exo_blocks blocks, struct exo_detail
 	for (i = 0; i < q->extent_count; i++) {
 		const struct exo_queue_extent *e = &q->extents[i];
 
-		if (e->nsid != blocks.nsid)
+		if (e->nsid != nsid)
 			continue;
 		same_nsid = true;
-		if (blocks.start >= e->start && blocks.start + blocks.count <= e->end)
+		if (start >= e->start && start + count <= e->end)
 			return ERR_PTR(exo_deny(detail, -EACCES, EXO_REASON_LBA_RIGHT, 0,
-						blocks.needs & ~e->rights, e->rights));
+						needs & ~e->rights, e->rights));
 	}
 	if (!same_nsid)
-		return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, blocks.nsid, 0));
-	return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_LBA, blocks.dword, blocks.start,
-				blocks.count));
+		return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_NSID, 1, nsid, 0));
+	return ERR_PTR(exo_deny(detail, -ERANGE, EXO_REASON_LBA, dword, start, count));
 }
 
 /* Flush names no blocks: any extent of the namespace with the right will do. */
@@ -260,38 +241,38 @@ static noinline int exo_check_zoned(struct exo_queue *q, struct nvme_command *cm
 	return ret ?: exo_check_zone_write(q, cmd->common.command_id, extent, start, count, detail);
 }
 
-int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
+/* In dwords 12 and 13 there is more than how many blocks and FUA. */
+static bool exo_command_is_rare(const struct nvme_command *cmd)
 {
-	const struct exo_rule *rule = exo_check_form(q, cmd, detail);
-	const struct exo_queue_extent *extent;
-	struct exo_blocks blocks;
-	u32 dword12, bytes;
-	int ret;
+	const u64 *raw = (const u64 *)cmd;
 
-	if (IS_ERR(rule))
-		return PTR_ERR(rule);
-	ret = exo_check_cid(q, cmd->common.command_id, detail);
-	if (unlikely(ret))
-		return ret;
-	if (unlikely(rule->check))
-		return rule->check(q, cmd, detail);
+	return raw[6] & ~(u64)(EXO_BITS_NLB | EXO_BIT_FUA);
+}
 
-	dword12 = le32_to_cpu(cmd->common.cdw12);
-	blocks = (struct exo_blocks){
+/* What names one run of blocks. */
+static __always_inline int exo_check_run(struct exo_queue *q, struct nvme_command *cmd,
+					 const struct exo_rule *rule, bool rare,
+					 struct exo_detail *detail)
+{
+	u32 dword12 = le32_to_cpu(cmd->common.cdw12), bytes;
+	struct exo_blocks blocks = {
 		.start = le64_to_cpu(cmd->rw.slba),
 		.count = (dword12 & EXO_BITS_NLB) + 1,
 		.nsid = le32_to_cpu(cmd->rw.nsid),
 		.needs = rule->needs,
 		.dword = 10,
 	};
+	const struct exo_queue_extent *extent;
+	int ret;
+
 	/* The mask lets only Write Zeroes have this bit. */
-	if (dword12 & EXO_BIT_DEAC)
+	if (rare && dword12 & EXO_BIT_DEAC)
 		blocks.needs |= EXO_RIGHT_TRIM;
 	extent = exo_check_blocks(q, blocks, detail);
 	if (IS_ERR(extent))
 		return PTR_ERR(extent);
 	/* The mask lets only Write have these bits. */
-	if (unlikely(dword12 & EXO_BIT_PLACEMENT || cmd->common.cdw13)) {
+	if (rare && (dword12 & EXO_BIT_PLACEMENT || cmd->common.cdw13)) {
 		ret = exo_check_placement(extent, cmd, detail);
 		if (ret)
 			return ret;
@@ -307,4 +288,27 @@ int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_
 	if (unlikely(extent->zones) && (rule->needs & EXO_RIGHT_WRITE))
 		return exo_check_zoned(q, cmd, rule, extent, detail);
 	return rule->buffer ? exo_translate(q, cmd, rule->buffer, bytes, detail) : 0;
+}
+
+static noinline int exo_check_rare(struct exo_queue *q, struct nvme_command *cmd,
+				   const struct exo_rule *rule, struct exo_detail *detail)
+{
+	return exo_check_run(q, cmd, rule, true, detail);
+}
+
+int exo_command_check(struct exo_queue *q, struct nvme_command *cmd, struct exo_detail *detail)
+{
+	const struct exo_rule *rule;
+	int ret = exo_check_form(q, cmd, &rule, detail);
+
+	if (unlikely(ret))
+		return ret;
+	ret = exo_check_cid(q, cmd->common.command_id, detail);
+	if (unlikely(ret))
+		return ret;
+	if (unlikely(rule->check))
+		return rule->check(q, cmd, detail);
+	if (unlikely(exo_command_is_rare(cmd)))
+		return exo_check_rare(q, cmd, rule, detail);
+	return exo_check_run(q, cmd, rule, false, detail);
 }

@@ -8,35 +8,42 @@
 
 #include <linux/compiler.h>
 #include <linux/err.h>
-#include <linux/overflow.h>
 
 #include "queue.h"
 
-#define EXO_DW(n, bits) [(n) / 2] = (u64)(bits) << ((n) % 2 * 32)
-#define EXO_DW_PAIR(n, even, odd) [(n) / 2] = (u64)(odd) << 32 | (even)
+#define EXO_PAIR(even, odd) ((u64)(odd) << 32 | (even))
 
 #define EXO_BITS_OPCODE_CID 0xffff00ffu /* dword 0: no fused operation, PRPs */
 #define EXO_BITS_ALL 0xffffffffu
 #define EXO_BITS_NLB 0xffffu /* dword 12 */
 #define EXO_BIT_FUA BIT(30)  /* dword 12 */
 
-/* Read, Write and Compare are alike: CID, NSID, PRP1, SLBA, NLB, FUA. */
-#define EXO_BITS_TRANSFER                                    \
-	EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),   \
-		EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),  \
-		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL), \
-		EXO_DW(12, EXO_BITS_NLB | EXO_BIT_FUA)
+#define EXO_PAIR_ALL EXO_PAIR(EXO_BITS_ALL, EXO_BITS_ALL)
+
+/*
+ * Of the 16 dwords: opcode, CID and NSID, which all commands may fill; bits of dwords 6
+ * and 7 (PRP1), 10 and 11, 12 and 13; nothing else.
+ */
+#define EXO_PERMIT(pair6, pair10, pair12)                                                    \
+	{                                                                                    \
+		~EXO_PAIR(EXO_BITS_OPCODE_CID, EXO_BITS_ALL), ~0ull, ~0ull, ~(pair6), ~0ull, \
+			~(pair10), ~(pair12), ~0ull,                                         \
+	}
+
+/* Read, Write and Compare are alike: PRP1, SLBA, NLB, FUA. */
+#define EXO_PERMIT_TRANSFER \
+	EXO_PERMIT(EXO_PAIR_ALL, EXO_PAIR_ALL, EXO_PAIR(EXO_BITS_NLB | EXO_BIT_FUA, 0))
 
 /**
  * struct exo_rule - what one opcode may say
- * @permitted: bits that may be set, two dwords each
+ * @forbidden: bits that may not be set, two dwords each: EXO_PERMIT(those that may)
  * @needs: right on the extent; 0: the opcode is not permitted
  * @buffer: what the device does with the buffer; 0: there is none
  * @feature: EXO_CONTROLLER_* that it needs
  * @check: the rest; NULL: it names a range of blocks, and perhaps a buffer of that size
  */
 struct exo_rule {
-	u64 permitted[8];
+	u64 forbidden[8];
 	u32 needs;
 	u32 buffer;
 	u32 feature;
@@ -60,8 +67,9 @@ struct exo_blocks {
 /* Fills @detail and returns @err. */
 int exo_deny(struct exo_detail *detail, int err, u32 reason, u32 dword, u64 value, u64 limit);
 int exo_deny_buffer(u64 entry, u64 need, u64 offset, struct exo_detail *detail);
-const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, struct exo_blocks blocks,
-					       struct exo_detail *detail);
+/* What is in a struct exo_blocks, apart: to hand that over would cost who is not denied. */
+const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, u64 start, u64 count, u32 nsid,
+					       u32 needs, u32 dword, struct exo_detail *detail);
 
 /*
  * The extent that contains the blocks and carries the rights. They come by value, so that
@@ -70,20 +78,19 @@ const struct exo_queue_extent *exo_deny_extent(struct exo_queue *q, struct exo_b
 static inline const struct exo_queue_extent *
 exo_check_blocks(struct exo_queue *q, struct exo_blocks blocks, struct exo_detail *detail)
 {
-	u64 end;
-	u32 i;
+	const struct exo_queue_extent *e = q->extents, *last = e + q->extent_count;
+	u64 end = blocks.start + blocks.count;
 
-	if (unlikely(check_add_overflow(blocks.start, blocks.count, &end)))
+	if (unlikely(end < blocks.start))
 		return ERR_PTR(exo_deny(detail, -EOVERFLOW, EXO_REASON_LBA_OVERFLOW, blocks.dword,
 					blocks.start, blocks.count));
-	for (i = 0; i < q->extent_count; i++) {
-		const struct exo_queue_extent *e = &q->extents[i];
-
+	for (; e != last; e++) {
 		if (e->nsid == blocks.nsid && blocks.start >= e->start && end <= e->end &&
 		    !(blocks.needs & ~e->rights))
 			return e;
 	}
-	return exo_deny_extent(q, blocks, detail);
+	return exo_deny_extent(q, blocks.start, blocks.count, blocks.nsid, blocks.needs,
+			       blocks.dword, detail);
 }
 
 /* The memory that belongs to a slot, and its address for the device: exo_queue.list_shift. */

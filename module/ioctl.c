@@ -167,37 +167,43 @@ static __always_inline int exo_call_fetch(struct exo_call *call, const struct ex
 	return 0;
 }
 
-static __always_inline int exo_call_run(struct file *file, unsigned long arg,
+static __always_inline int exo_call_run(struct exo_call *call, struct file *file, unsigned long arg,
 					const struct exo_op *op)
 {
-	struct exo_call call;
 	int ret;
 
-	call.session = file->private_data;
-	call.file = file;
-	call.op = op;
-	call.uarg = (void __user *)arg;
-	call.detail.reason = EXO_REASON_NONE;
-	ret = exo_call_fetch(&call, op);
+	call->session = file->private_data;
+	call->file = file;
+	call->op = op;
+	call->uarg = (void __user *)arg;
+	call->detail.reason = EXO_REASON_NONE;
+	ret = exo_call_fetch(call, op);
 	if (!ret)
-		ret = op->run(&call);
-	if (unlikely(call.detail.reason != EXO_REASON_NONE))
-		exo_call_explain(&call, ret);
+		ret = op->run(call);
+	if (unlikely(call->detail.reason != EXO_REASON_NONE))
+		exo_call_explain(call, ret);
 	return ret;
 }
 
 static noinline int exo_call_any(struct file *file, unsigned long arg, const struct exo_op *op)
 {
-	return exo_call_run(file, arg, op);
+	struct exo_call call;
+
+	return exo_call_run(&call, file, arg, op);
 }
 
 long exo_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	/*
+	 * For the hot path, which writes all of it that it reads: to zero the rest, room for
+	 * the largest argument, as the kernel is built to, is a good part of that path.
+	 */
+	struct exo_call call __uninitialized;
 	u32 nr = _IOC_NR(cmd);
 
-	/* The hot path: its line of the table is a constant here. */
+	/* Its line of the table is a constant here. */
 	if (likely(cmd == EXO_QUEUE_SUBMIT))
-		return exo_call_run(file, arg, &exo_ops[_IOC_NR(EXO_QUEUE_SUBMIT)]);
+		return exo_call_run(&call, file, arg, &exo_ops[_IOC_NR(EXO_QUEUE_SUBMIT)]);
 	if (nr >= ARRAY_SIZE(exo_ops))
 		return -ENOTTY;
 	nr = array_index_nospec(nr, ARRAY_SIZE(exo_ops));

@@ -143,30 +143,22 @@ static int exo_check_zone_report(struct exo_queue *q, struct nvme_command *cmd,
 }
 
 static const struct exo_rule exo_rule_append = {
-	.permitted = { EXO_BITS_TRANSFER },
+	.forbidden = EXO_PERMIT_TRANSFER,
 	.needs = EXO_RIGHT_WRITE,
 	.feature = EXO_CONTROLLER_ZONED,
 	.check = exo_check_append,
 };
 
 static const struct exo_rule exo_rule_zone_send = {
-	.permitted = {
-		EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-		EXO_DW_PAIR(12, 0, EXO_BITS_ACTION),
-	},
+	.forbidden = EXO_PERMIT(0ull, EXO_PAIR_ALL, EXO_PAIR(0, EXO_BITS_ACTION)),
 	.needs = EXO_RIGHT_WRITE,
 	.feature = EXO_CONTROLLER_ZONED,
 	.check = exo_check_zone_send,
 };
 
 static const struct exo_rule exo_rule_zone_report = {
-	.permitted = {
-		EXO_DW_PAIR(0, EXO_BITS_OPCODE_CID, EXO_BITS_ALL),
-		EXO_DW_PAIR(6, EXO_BITS_ALL, EXO_BITS_ALL),
-		EXO_DW_PAIR(10, EXO_BITS_ALL, EXO_BITS_ALL),
-		EXO_DW_PAIR(12, EXO_BITS_ALL, EXO_BITS_REPORT),
-	},
+	.forbidden =
+		EXO_PERMIT(EXO_PAIR_ALL, EXO_PAIR_ALL, EXO_PAIR(EXO_BITS_ALL, EXO_BITS_REPORT)),
 	.needs = EXO_RIGHT_READ,
 	.feature = EXO_CONTROLLER_ZONED,
 	.check = exo_check_zone_report,
