@@ -34,10 +34,19 @@ int exo_admin_init(struct exo_nvme *nvme)
 	ret = exo_dma_buf_alloc(&nvme->dma, &admin->cq,
 				EXO_ADMIN_ENTRIES * sizeof(struct nvme_completion),
 				EXO_DMA_DEVICE_WRITES);
-	if (ret) {
-		exo_dma_buf_unmap(&nvme->dma, &admin->sq);
-		exo_dma_buf_free(&admin->sq);
-	}
+	if (ret)
+		goto out_sq;
+	ret = exo_dma_buf_alloc(&nvme->dma, &admin->page, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
+	if (ret)
+		goto out_cq;
+	return 0;
+
+out_cq:
+	exo_dma_buf_unmap(&nvme->dma, &admin->cq);
+	exo_dma_buf_free(&admin->cq);
+out_sq:
+	exo_dma_buf_unmap(&nvme->dma, &admin->sq);
+	exo_dma_buf_free(&admin->sq);
 	return ret;
 }
 
@@ -47,6 +56,7 @@ void exo_admin_exit(struct exo_nvme *nvme)
 
 	exo_nvme_buf_free(nvme, &admin->sq);
 	exo_nvme_buf_free(nvme, &admin->cq);
+	exo_nvme_buf_free(nvme, &admin->page);
 	mutex_destroy(&admin->lock);
 }
 

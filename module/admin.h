@@ -24,6 +24,8 @@ struct exo_admin_answer {
  * struct exo_admin - the admin queue
  * @lock: one command at a time
  * @sq, @cq: the rings
+ * @page: for what the function says when it starts, kept for whoever resets it: their memory
+ *	cgroup may have no room
  * @irq: interrupt number
  * @resets: how often it began anew
  * @sq_tail: next submission entry
@@ -41,6 +43,7 @@ struct exo_admin {
 	struct mutex lock;
 	struct exo_dma_buf sq;
 	struct exo_dma_buf cq;
+	struct exo_dma_buf page;
 	int irq;
 	u32 resets;
 	u32 sq_tail;

@@ -6,7 +6,6 @@
 #include "exclusive.h"
 #include "extent.h"
 #include "nvme.h"
-#include "params.h"
 
 bool exo_exclusive_admits(const struct exo_controller *controller)
 {
@@ -31,10 +30,10 @@ int exo_exclusive_join(const struct exo_controller *controller, bool *joined)
 	return 0;
 }
 
-void exo_exclusive_end(struct work_struct *work)
+void exo_exclusive_leave(struct exo_nvme *nvme)
 {
-	struct exo_nvme *nvme = container_of(work, struct exo_nvme, exclusive_end);
-
+	if (!atomic_dec_and_test(&nvme->exclusive_uses))
+		return;
 	guard(rwsem_write)(&nvme->busy);
 	if (nvme->direct) {
 		exo_nvme_restart(nvme);
@@ -42,15 +41,6 @@ void exo_exclusive_end(struct work_struct *work)
 	}
 	nvme->direct = false;
 	nvme->exclusive = NULL;
-}
-
-/* Not in the caller's name: what the reset allocates, its memory cgroup may have no room for. */
-void exo_exclusive_leave(struct exo_nvme *nvme)
-{
-	if (!atomic_dec_and_test(&nvme->exclusive_uses))
-		return;
-	queue_work(exo_workqueue, &nvme->exclusive_end);
-	flush_work(&nvme->exclusive_end);
 }
 
 /* Queues and attachments are on its lists until the hardware has nothing of them. */

@@ -16,7 +16,6 @@
 
 struct exo_controller;
 struct exo_nvme;
-struct work_struct;
 
 /* May something be made through @controller? Asked with nvme->busy held. */
 bool exo_exclusive_admits(const struct exo_controller *controller);
@@ -27,7 +26,6 @@ bool exo_exclusive_admits(const struct exo_controller *controller);
  */
 int exo_exclusive_join(const struct exo_controller *controller, bool *joined);
 void exo_exclusive_leave(struct exo_nvme *nvme);
-void exo_exclusive_end(struct work_struct *work);
 
 /* From now on @controller has its function alone; -EBUSY: somebody has something there. */
 int exo_exclusive_begin(struct exo_controller *controller);

@@ -10,7 +10,6 @@
 
 #include "cap.h"
 #include "controller.h"
-#include "exclusive.h"
 #include "nvme.h"
 #include "quarantine.h"
 #include "queue.h"
@@ -73,7 +72,6 @@ struct exo_nvme *exo_nvme_alloc(struct pci_dev *pdev)
 	xa_init(&nvme->namespaces);
 	exo_identity_init(nvme);
 	exo_async_init(nvme);
-	INIT_WORK(&nvme->exclusive_end, exo_exclusive_end);
 	spin_lock_init(&nvme->list_lock);
 	INIT_LIST_HEAD(&nvme->live_queues);
 	INIT_LIST_HEAD(&nvme->attachments);
@@ -311,23 +309,19 @@ static void exo_nvme_learn_firmware(struct exo_nvme *nvme)
 int exo_nvme_identify(struct exo_nvme *nvme)
 {
 	struct exo_identity *id = &nvme->identity;
+	struct exo_dma_buf *buf = &nvme->admin.page;
 	bool first = !id->controller;
-	struct exo_dma_buf buf;
 	int ret;
 
-	ret = exo_dma_buf_alloc(&nvme->dma, &buf, EXO_NVME_PAGE, EXO_DMA_DEVICE_WRITES);
-	if (ret)
-		return ret;
-	ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CTRL, &buf, &id->controller);
+	ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CTRL, buf, &id->controller);
 	if (!ret && first)
 		exo_nvme_learn(nvme, id->controller);
 	else if (!ret)
 		exo_nvme_learn_firmware(nvme);
 	if (!ret && exo_identity_has_sets(nvme))
-		ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CS_CTRL, &buf, &id->controller_nvm);
+		ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CS_CTRL, buf, &id->controller_nvm);
 	if (first && (!ret || (ret == -EIO && id->controller)))
-		ret = exo_nvme_identify_zoned(nvme, &buf);
-	exo_nvme_buf_free(nvme, &buf);
+		ret = exo_nvme_identify_zoned(nvme, buf);
 	/* Identify Controller is not refused, and of the rest it has what it has. */
 	return ret == -EIO && id->controller ? 0 : ret;
 }

@@ -77,7 +77,6 @@ struct pci_dev;
  * @controller: the object that root claims name: all queues
  * @exclusive: what has the function to itself, or NULL. Written with @busy held for writing
  * @direct: since it is, there was a direct queue; likewise
- * @exclusive_end: the end of that
  * @exclusive_uses: controller objects and queues that keep it so
  * @busy: read: a call is using the hardware and what it makes is on no list yet;
  *	write: unbind waits for such calls. Nothing of a program is touched under it
@@ -127,7 +126,6 @@ struct exo_nvme {
 	struct exo_controller *controller;
 	struct exo_controller *exclusive;
 	bool direct;
-	struct work_struct exclusive_end;
 	atomic_t exclusive_uses;
 
 	struct rw_semaphore busy;
