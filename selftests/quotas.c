@@ -143,6 +143,44 @@ TEST_F(zones, a_zone_that_is_reset_and_written_at_once_counts)
 	}
 }
 
+/* Which of two queues the device serves first nobody knows: in doubt the zone counts. */
+TEST_F(zones, a_zone_that_one_queue_resets_and_another_writes_counts_if_it_is_active)
+{
+	struct exo_queue_query queue;
+	struct ring *first, two;
+	struct exo_cap_query q;
+	__u32 cap, round, kept = 0;
+	struct sqe sqe;
+	struct cqe cqe;
+
+	ASSERT_EQ(0, attach(self, RWT, 8, 8, 1, 1, &cap));
+	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 4, &two));
+	ASSERT_EQ(0, queue_attach(self->t.fd, two.cap, cap));
+	for (round = 0; round < 100; round++) {
+		ASSERT_EQ(0, append(self, ZONE(8), 1));
+		sqe = sqe_send(1, ZONE(8), RESET);
+		ring_push(&self->ring, &sqe);
+		sqe = sqe_io(OP_ZONE_APPEND, 1, NSID, ZONE(8), 0, self->b.offset);
+		ring_push(&two, &sqe);
+		first = random_u32() & 1 ? &self->ring : &two;
+		ASSERT_EQ(0, ring_submit(first, NULL));
+		ASSERT_EQ(0, ring_submit(first == &two ? &self->ring : &two, NULL));
+		ASSERT_EQ(0, ring_reap(&self->ring, &cqe, 10000));
+		ASSERT_EQ(0, ring_reap(&two, &cqe, 10000));
+		ASSERT_EQ(0, queue_query(self->t.fd, self->ring.cap, &queue));
+		ASSERT_EQ(0, queue_query(self->t.fd, two.cap, &queue));
+		ASSERT_EQ(0, query(self->t.fd, cap, &q));
+		if (state(self, 8) == EMPTY)
+			continue;
+		kept++;
+		EXPECT_EQ(1, q.out_active_zones_used);
+		EXPECT_EQ(1, q.out_open_zones_used);
+	}
+	TH_LOG("%u of %u were active afterwards", kept, round);
+	ASSERT_EQ(0, send(&self->ring, ZONE(8), OPEN));
+	ASSERT_EQ(0, send(&self->ring, ZONE(8), RESET));
+}
+
 TEST_F(zones, a_zone_written_to_its_end_counts_until_it_is_finished)
 {
 	__u32 cap, i;
