@@ -608,6 +608,18 @@ TEST_F(shared, a_namespace_that_is_what_it_was_keeps_its_queues)
 	EXPECT_EQ(0, ring_io(&self->one, OP_READ, 1, EXTENT_FIRST, 1, self->b.offset));
 }
 
+/* It may be another one of that number and size. */
+TEST_F(shared, a_namespace_without_a_name_does_not_keep_its_queues)
+{
+	struct exo_event e;
+
+	ASSERT_EQ(0, detach_and_attach(self, 2));
+	ASSERT_EQ(0, next_event(&self->events, EXO_EVENT_NAMESPACE, self->second, &e));
+	EXPECT_EQ(EXO_NAMESPACE_CHANGED, e.value);
+	EXPECT_EQ(EXO_QUEUE_DEAD, self->two.status->state);
+	EXPECT_EQ(EXO_QUEUE_LIVE, self->one.status->state);
+}
+
 /* Its queues die in the middle of anything: none of it is lost or counted twice. */
 TEST_F(shared, queues_that_their_holder_drops_meanwhile_die_once)
 {
