@@ -221,18 +221,42 @@ static int exo_dma_buf_map(struct exo_dma *dma, struct exo_dma_buf *buf, u32 acc
 	return ret;
 }
 
-int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access)
+void *exo_dma_pages(const struct exo_dma *dma, size_t size, gfp_t gfp, int node)
+{
+	u32 order = get_order(size), i;
+	struct page *page;
+
+	if (node == NUMA_NO_NODE)
+		node = dma->node;
+	else
+		gfp |= __GFP_THISNODE;
+	page = alloc_pages_node(node, gfp, order);
+	if (!page)
+		return NULL;
+	split_page(page, order);
+	for (i = PAGE_ALIGN(size) >> PAGE_SHIFT; i < 1u << order; i++)
+		__free_page(page + i);
+	return page_address(page);
+}
+
+int exo_dma_buf_alloc_on(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access,
+			 int node)
 {
 	int ret;
 
 	buf->size = PAGE_ALIGN(size);
-	buf->va = alloc_pages_exact(buf->size, dma->gfp);
+	buf->va = exo_dma_pages(dma, buf->size, dma->gfp, node);
 	if (!buf->va)
 		return -ENOMEM;
 	ret = exo_dma_buf_map(dma, buf, access);
 	if (ret)
 		exo_dma_buf_free(buf);
 	return ret;
+}
+
+int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access)
+{
+	return exo_dma_buf_alloc_on(dma, buf, size, access, NUMA_NO_NODE);
 }
 
 void exo_dma_buf_unmap(struct exo_dma *dma, struct exo_dma_buf *buf)
@@ -278,6 +302,7 @@ int exo_dma_init(struct exo_dma *dma, struct device *dev)
 	int ret;
 
 	dma->dev = dev;
+	dma->node = dev_to_node(dev);
 	dma->domain = NULL;
 	mutex_init(&dma->lock);
 	mt_init_flags(&dma->iova, MT_FLAGS_ALLOC_RANGE);

@@ -23,6 +23,7 @@ struct page;
  * struct exo_dma - what stands between a device and memory
  * @dev: the device
  * @gfp: how to allocate zeroed memory for the kernel's own use that it can reach
+ * @node: NUMA node near the device, or NUMA_NO_NODE
  * @domain: our own; NULL: nothing translates
  * @group: claimed; NULL without @domain
  * @lock: guards @iova; a leaf
@@ -32,6 +33,7 @@ struct page;
 struct exo_dma {
 	struct device *dev;
 	gfp_t gfp;
+	int node;
 	struct iommu_domain *domain;
 	struct iommu_group *group;
 	struct mutex lock;
@@ -75,7 +77,15 @@ int exo_dma_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **page
 		u32 order, u32 access);
 void exo_dma_unmap(struct exo_dma *dma, struct exo_dma_map *map);
 
+/*
+ * Whole pages, one behind the other, for free_pages_exact(): of @node and no other, or, if that
+ * is NUMA_NO_NODE, near the device.
+ */
+void *exo_dma_pages(const struct exo_dma *dma, size_t size, gfp_t gfp, int node);
+
 int exo_dma_buf_alloc(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access);
+int exo_dma_buf_alloc_on(struct exo_dma *dma, struct exo_dma_buf *buf, size_t size, u32 access,
+			 int node);
 void exo_dma_buf_unmap(struct exo_dma *dma, struct exo_dma_buf *buf);
 void exo_dma_buf_free(struct exo_dma_buf *buf);
 

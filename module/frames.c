@@ -5,7 +5,6 @@
  * table view and every device attachment is one of: not before nobody can reach them.
  */
 #include <linux/mm.h>
-#include <linux/nodemask.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -108,8 +107,7 @@ static int exo_frames_check(struct exo_call *call)
 	if (!cmd->count || cmd->count > EXO_FRAMES_UNITS_MAX)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_alloc, count),
 				  cmd->count, EXO_FRAMES_UNITS_MAX);
-	if (cmd->node != EXO_NODE_ANY &&
-	    (cmd->node < 0 || cmd->node >= MAX_NUMNODES || !node_online(cmd->node)))
+	if (cmd->node != EXO_NODE_ANY && !exo_node_exists(cmd->node))
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(frames_alloc, node),
 				  cmd->node, 0);
 	return 0;

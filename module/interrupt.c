@@ -7,11 +7,14 @@
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/pci.h>
+#include <linux/slab.h>
 
 #include "cap.h"
 #include "ioctl.h"
 #include "nvme.h"
+#include "params.h"
 #include "queue.h"
 
 /* Also from the interrupt handler, and for a queue that has died. */
@@ -54,8 +57,7 @@ static void exo_vector_give(struct exo_nvme *nvme, u32 vector)
 	__clear_bit(vector, nvme->vectors_used);
 }
 
-/* Without one the queue is polled, and says so. */
-void exo_queue_take_vector(struct exo_queue *q)
+static void exo_queue_request_vector(struct exo_queue *q)
 {
 	q->vector = exo_vector_take(q->nvme);
 	if (!q->vector)
@@ -64,6 +66,54 @@ void exo_queue_take_vector(struct exo_queue *q)
 		return;
 	exo_vector_give(q->nvme, q->vector);
 	q->vector = 0;
+}
+
+int exo_interrupt_check(struct exo_call *call)
+{
+	const struct exo_queue_create *cmd = &call->arg.queue_create;
+	bool wanted = cmd->flags & EXO_QUEUE_IRQ_CPU, polled = cmd->flags & EXO_QUEUE_POLLED;
+
+	if (wanted ? !polled && exo_cpu_is_callers(cmd->irq_cpu) : !cmd->irq_cpu)
+		return 0;
+	return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, irq_cpu),
+			  cmd->irq_cpu, wanted && !polled ? nr_cpu_ids - 1 : 0);
+}
+
+/* The vector is another's later, who did not choose: what was before is kept. */
+static int exo_queue_steer(struct exo_queue *q, u32 cpu)
+{
+	int irq = exo_queue_irq_number(q);
+	const struct cpumask *before = irq_get_affinity_mask(irq);
+
+	q->irq_before = before ? kmemdup(before, cpumask_size(), EXO_GFP) : NULL;
+	if (!q->irq_before)
+		return -ENOMEM;
+	return irq_set_affinity(irq, cpumask_of(cpu)) ? -EUSERS : 0;
+}
+
+/* Without one the queue is polled, and says so. */
+int exo_queue_take_vector(struct exo_queue *q, const struct exo_queue_create *cmd)
+{
+	bool steered = cmd->flags & EXO_QUEUE_IRQ_CPU;
+
+	exo_queue_request_vector(q);
+	if (!steered)
+		return 0;
+	return q->vector ? exo_queue_steer(q, cmd->irq_cpu) : -EUSERS;
+}
+
+/* A vector that was never enabled is moved off a CPU that went offline when it is. */
+u32 exo_queue_irq_cpu(struct exo_queue *q)
+{
+	struct irq_data *data;
+	u32 cpu;
+
+	guard(mutex)(&q->irq_lock);
+	data = q->vector ? irq_get_irq_data(exo_queue_irq_number(q)) : NULL;
+	if (!data)
+		return EXO_CPU_NONE;
+	cpu = cpumask_first_and(irq_data_get_effective_affinity_mask(data), cpu_online_mask);
+	return cpu < nr_cpu_ids ? cpu : EXO_CPU_NONE;
 }
 
 /* ---- on and off ---- */
@@ -97,11 +147,15 @@ void exo_queue_give_vector(struct exo_queue *q)
 
 	scoped_guard(mutex, &q->irq_lock) {
 		if (q->vector) {
+			if (q->irq_before)
+				irq_set_affinity(exo_queue_irq_number(q), q->irq_before);
 			free_irq(exo_queue_irq_number(q), q);
 			exo_vector_give(q->nvme, q->vector);
 			q->vector = 0;
 		}
 	}
+	kfree(q->irq_before);
+	q->irq_before = NULL;
 	if (signal)
 		eventfd_ctx_put(signal);
 }

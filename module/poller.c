@@ -6,7 +6,6 @@
  * measured by the scheduler and limited for each period; its programs can do the work by
  * calls until the next one begins.
  */
-#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/sched.h>
@@ -15,6 +14,7 @@
 
 #include "ioctl.h"
 #include "nvme.h"
+#include "params.h"
 #include "poller.h"
 #include "queue.h"
 
@@ -223,9 +223,7 @@ int exo_poller_check(struct exo_call *call)
 					 EXO_QUEUE_CHECKED);
 	if (!wanted && cmd->thread_cpu)
 		return exo_poller_refuse(call, cpu, cmd->thread_cpu, 0);
-	if (wanted && cmd->thread_cpu != EXO_CPU_ANY &&
-	    (cmd->thread_cpu >= nr_cpu_ids || !cpu_online(cmd->thread_cpu) ||
-	     !cpumask_test_cpu(cmd->thread_cpu, current->cpus_ptr)))
+	if (wanted && cmd->thread_cpu != EXO_CPU_ANY && !exo_cpu_is_callers(cmd->thread_cpu))
 		return exo_poller_refuse(call, cpu, cmd->thread_cpu, nr_cpu_ids);
 	if (wanted ? !cmd->thread_percent || cmd->thread_percent > 100 : cmd->thread_percent)
 		return exo_poller_refuse(call, percent, cmd->thread_percent, wanted ? 100 : 0);

@@ -357,7 +357,8 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 
 	if (!q)
 		return NULL;
-	q->status = (void *)get_zeroed_page(EXO_GFP);
+	q->node = cmd->flags & EXO_QUEUE_NODE ? cmd->node : NUMA_NO_NODE;
+	q->status = exo_dma_pages(&controller->nvme->dma, PAGE_SIZE, EXO_GFP | __GFP_ZERO, q->node);
 	if (!q->status) {
 		kfree(q);
 		return NULL;
@@ -445,7 +446,7 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 	if (!ret)
 		ret = exo_queue_take_qid(q);
 	if (!ret && !(call->arg.queue_create.flags & EXO_QUEUE_POLLED))
-		exo_queue_take_vector(q);
+		ret = exo_queue_take_vector(q, &call->arg.queue_create);
 	if (!ret)
 		ret = exo_queue_make(q, answer);
 	if (!ret)
@@ -453,7 +454,8 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 	return ret;
 }
 
-static int exo_queue_explain(struct exo_call *call, int err, const struct exo_admin_answer *answer)
+static int exo_queue_explain(struct exo_call *call, int err, const struct exo_nvme *nvme,
+			     const struct exo_admin_answer *answer)
 {
 	switch (err) {
 	case -ENOMEM:
@@ -473,6 +475,10 @@ static int exo_queue_explain(struct exo_call *call, int err, const struct exo_ad
 		return exo_refuse(call, err, EXO_REASON_DEVICE, 0, exo_admin_timeout_ms(), 0);
 	case -ENOSPC:
 		return exo_refuse(call, err, EXO_REASON_TABLE_FULL, 0, 0, 0);
+	case -EUSERS:
+		return exo_refuse(call, -ENOSPC, EXO_REASON_TABLE_FULL,
+				  EXO_FIELD(queue_create, irq_cpu), call->arg.queue_create.irq_cpu,
+				  nvme->vectors - 1);
 	default:
 		return err;
 	}
@@ -497,6 +503,15 @@ static int exo_queue_respond(struct exo_call *call, struct exo_cap *controller, 
 	return exo_cap_give(call, controller, &spec, &cmd->out_cap, &cmd->out_mmap_offset);
 }
 
+static int exo_queue_check_node(struct exo_call *call)
+{
+	s32 node = call->arg.queue_create.node;
+
+	if (call->arg.queue_create.flags & EXO_QUEUE_NODE ? exo_node_exists(node) : !node)
+		return 0;
+	return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, node), node, 0);
+}
+
 static int exo_queue_check_create(struct exo_call *call, struct exo_controller *controller)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
@@ -510,6 +525,10 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, depth),
 				  cmd->depth, controller->nvme->depth_max);
 	ret = exo_poller_check(call);
+	if (!ret)
+		ret = exo_interrupt_check(call);
+	if (!ret)
+		ret = exo_queue_check_node(call);
 	if (!ret && cmd->mode == EXO_QUEUE_DIRECT)
 		ret = exo_direct_check(call, controller);
 	if (ret)
@@ -558,7 +577,7 @@ int exo_queue_create(struct exo_call *call)
 	ret = exo_queue_start(q, call, &answer);
 	if (ret) {
 		exo_object_let_go(&q->object);
-		return exo_queue_explain(call, ret, &answer);
+		return exo_queue_explain(call, ret, controller->nvme, &answer);
 	}
 	ret = exo_queue_respond(call, cap, q);
 	exo_object_put(&q->object);
@@ -608,6 +627,8 @@ int exo_queue_query(struct exo_call *call)
 		cmd->out_thread_throttled = q->poller.throttled;
 		cmd->out_thread_ns = exo_poller_spent(q);
 	}
+	cmd->out_irq_cpu = exo_queue_irq_cpu(q);
+	cmd->out_node = page_to_nid(virt_to_page(q->status));
 	return exo_call_respond(call);
 }
 

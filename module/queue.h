@@ -20,11 +20,13 @@
 #include "object.h"
 #include "poller.h"
 
+struct cpumask;
 struct eventfd_ctx;
 struct exo_call;
 struct exo_controller;
 struct exo_extent_binding;
 struct exo_nvme;
+struct exo_queue_create;
 struct exo_space;
 struct exo_zone_account;
 struct exo_zone_slot;
@@ -79,6 +81,7 @@ struct exo_quiesce {
  * Fixed:
  * @qid: NVMe queue identifier
  * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
+ * @node: NUMA node that its memory must be of, or NUMA_NO_NODE
  * @depth: commands that may be submitted and not consumed
  * @mask: entries of each ring - 1
  * @log2: of the entries
@@ -119,7 +122,8 @@ struct exo_quiesce {
  *
  * @joined: it keeps its function exclusive
  * @tell: tells its holders that it died
- * @vector: its MSI-X vector; 0: none. Fixed
+ * @vector: its MSI-X vector; 0: none. Fixed until the queue is dead
+ * @irq_before: where interrupts of the vector went before this queue chose; NULL: it did not
  * @wait: who sleeps for a completion
  * @irq_lock: guards @irq_users; a leaf
  * @irq_users: the interrupt is enabled while there are some
@@ -140,6 +144,7 @@ struct exo_queue {
 
 	u32 qid;
 	u32 mode;
+	int node;
 	u32 depth;
 	u32 mask;
 	u32 log2;
@@ -186,6 +191,7 @@ struct exo_queue {
 	struct work_struct tell;
 
 	u32 vector;
+	struct cpumask *irq_before;
 	wait_queue_head_t wait;
 	struct mutex irq_lock;
 	u32 irq_users;
@@ -246,9 +252,15 @@ void exo_queue_scan(struct exo_queue *q);
 int exo_queue_arm(struct exo_queue *q, u32 *head, struct exo_detail *detail);
 bool exo_queue_posted(const struct exo_queue *q, u32 head);
 
-/* interrupt.c: a vector, if there is one left; and waking whoever waits. */
-void exo_queue_take_vector(struct exo_queue *q);
+/*
+ * interrupt.c: a vector, if there is one left; and waking whoever waits. Who asks for a CPU is
+ * refused if there is none: -EUSERS.
+ */
+int exo_interrupt_check(struct exo_call *call);
+int exo_queue_take_vector(struct exo_queue *q, const struct exo_queue_create *cmd);
 void exo_queue_give_vector(struct exo_queue *q);
+/* Where its interrupts go at present, or EXO_CPU_NONE. */
+u32 exo_queue_irq_cpu(struct exo_queue *q);
 void exo_queue_irq_get(struct exo_queue *q);
 void exo_queue_irq_put(struct exo_queue *q);
 void exo_queue_wake(struct exo_queue *q);

@@ -34,7 +34,7 @@ int exo_rings_alloc(struct exo_queue *q)
 {
 	q->slot_epoch = kvcalloc(q->depth, sizeof(*q->slot_epoch), EXO_GFP);
 	q->busy = bitmap_zalloc(q->depth, EXO_GFP);
-	q->shared = alloc_pages_exact(q->shared_size, EXO_GFP | __GFP_ZERO);
+	q->shared = exo_dma_pages(&q->nvme->dma, q->shared_size, EXO_GFP | __GFP_ZERO, q->node);
 	if (!q->slot_epoch || !q->busy || !q->shared)
 		return -ENOMEM;
 	q->control = q->shared;
@@ -51,18 +51,20 @@ int exo_rings_alloc(struct exo_queue *q)
 
 static int exo_rings_map_lists(struct exo_queue *q)
 {
+	struct exo_dma *dma = &q->nvme->dma;
 	u32 i;
 
 	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), EXO_GFP);
 	if (!q->lists)
 		return -ENOMEM;
 	for (i = 0; i < q->list_pages; i++) {
-		q->lists[i] = alloc_page(q->nvme->dma.gfp);
-		if (!q->lists[i])
+		void *page = exo_dma_pages(dma, PAGE_SIZE, dma->gfp, q->node);
+
+		if (!page)
 			return -ENOMEM;
+		q->lists[i] = virt_to_page(page);
 	}
-	return exo_dma_map(&q->nvme->dma, &q->lists_map, q->lists, q->list_pages, 0,
-			   EXO_DMA_DEVICE_READS);
+	return exo_dma_map(dma, &q->lists_map, q->lists, q->list_pages, 0, EXO_DMA_DEVICE_READS);
 }
 
 int exo_rings_map(struct exo_queue *q)
@@ -73,12 +75,12 @@ int exo_rings_map(struct exo_queue *q)
 
 	if (ret)
 		return ret;
-	ret = exo_dma_buf_alloc(dma, &q->sq, entries * sizeof(struct nvme_command),
-				EXO_DMA_DEVICE_READS);
+	ret = exo_dma_buf_alloc_on(dma, &q->sq, entries * sizeof(struct nvme_command),
+				   EXO_DMA_DEVICE_READS, q->node);
 	if (ret)
 		return ret;
-	return exo_dma_buf_alloc(dma, &q->cq, entries * sizeof(struct nvme_completion),
-				 EXO_DMA_DEVICE_WRITES);
+	return exo_dma_buf_alloc_on(dma, &q->cq, entries * sizeof(struct nvme_completion),
+				    EXO_DMA_DEVICE_WRITES, q->node);
 }
 
 u64 exo_rings_frames(const struct exo_queue *q)

@@ -62,7 +62,7 @@ static const char *const programs[] = {
 	"controller",	"extent",  "dma",     "queue",	"wait",	     "thread",
 	"events",	"revoke",  "token",   "check",	"fault",     "death",
 	"leave",	"storm",   "removal", "signal", "ranges",    "identify",
-	"asynchronous", "direct",  "zones",   "quotas", "placement",
+	"asynchronous", "direct",  "zones",   "quotas", "placement", "place",
 };
 
 #define RECORDS_MAX 20000

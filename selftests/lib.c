@@ -54,7 +54,7 @@ const struct command commands[] = {
 	COMMAND(EXO_DMA_ATTACH, exo_dma_attach),
 	COMMAND(EXO_DMA_DETACH, exo_dma_detach),
 	{ "EXO_QUEUE_CREATE", EXO_QUEUE_CREATE, sizeof(struct exo_queue_create), 0,
-	  EXO_QUEUE_POLLED | EXO_QUEUE_THREAD },
+	  EXO_QUEUE_POLLED | EXO_QUEUE_THREAD | EXO_QUEUE_IRQ_CPU | EXO_QUEUE_NODE },
 	COMMAND(EXO_QUEUE_QUERY, exo_queue_query),
 	COMMAND(EXO_QUEUE_ATTACH, exo_queue_attach),
 	COMMAND(EXO_QUEUE_DETACH, exo_queue_detach),

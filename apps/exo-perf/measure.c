@@ -273,6 +273,8 @@ int measure(struct exo *x, const struct options *o, struct result *result)
 	r = set_up(&run, x, o, places);
 	if (!r) {
 		result->mode = exo_queue_mode(run.workers[0].q);
+		result->irq_cpu = exo_queue_irq_cpu(run.workers[0].q);
+		result->node = exo_queue_node(run.workers[0].q);
 		r = run_all(&run, o, result);
 	}
 	for (unsigned int i = 0; i < run.n; i++)

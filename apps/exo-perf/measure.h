@@ -15,6 +15,8 @@
 /**
  * struct result - what all queues of a run found together
  * @mode: of the queues: exo_queue_mode()
+ * @irq_cpu: where interrupts of the first go; -1: it has none
+ * @node: NUMA node of its memory; -1: it has none
  * @reads: I/Os that read
  * @writes: I/Os that wrote
  * @submits: calls of exo_submit()
@@ -26,6 +28,8 @@
  */
 struct result {
 	const char *mode;
+	int irq_cpu;
+	int node;
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t submits;

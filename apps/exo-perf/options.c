@@ -50,6 +50,8 @@ static const char help[] =
 	"  --seed N          of random places and of the pattern (1)\n"
 	"  --direct          through direct queues: no system call, and no check; the whole\n"
 	"                    function must be free, or exo-run --direct have given it\n"
+	"  --irq-cpu N       interrupts of the queues go to processor N, one of the allowed\n"
+	"  --node N          the queues' memory lies on NUMA node N (near the device)\n"
 	"  --pin             thread n runs on the nth allowed processor only\n"
 	"Output\n"
 	"  --json            one JSON object on standard output\n"
@@ -75,6 +77,8 @@ enum {
 	OPT_IOS,
 	OPT_SIZE,
 	OPT_SEED,
+	OPT_IRQ_CPU,
+	OPT_NODE,
 	OPT_PIN,
 	OPT_DIRECT,
 	OPT_JSON,
@@ -99,6 +103,8 @@ static const struct option long_options[] = {
 	{ "ios", required_argument, NULL, OPT_IOS },
 	{ "size", required_argument, NULL, OPT_SIZE },
 	{ "seed", required_argument, NULL, OPT_SEED },
+	{ "irq-cpu", required_argument, NULL, OPT_IRQ_CPU },
+	{ "node", required_argument, NULL, OPT_NODE },
 	{ "pin", no_argument, NULL, OPT_PIN },
 	{ "direct", no_argument, NULL, OPT_DIRECT },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -186,6 +192,15 @@ static int set_uint(unsigned int *to, const char *text, unsigned int min, unsign
 	return 0;
 }
 
+/* The number of a place, of which 0 says that none was asked for. */
+static int set_place(unsigned int *to, const char *text)
+{
+	if (set_uint(to, text, 0, PLACE_MAX))
+		return -1;
+	++*to;
+	return 0;
+}
+
 static int set_runtime(struct options *o, const char *text)
 {
 	char *end;
@@ -228,6 +243,10 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 		return options_bytes(arg, &o->size) || !o->size ? -1 : 0;
 	case OPT_SEED:
 		return whole(arg, UINT64_MAX, &o->seed);
+	case OPT_IRQ_CPU:
+		return set_place(&o->irq_cpu, arg);
+	case OPT_NODE:
+		return set_place(&o->node, arg);
 	case OPT_PIN:
 		o->pin = true;
 		return 0;

@@ -11,6 +11,7 @@
 
 #define DEPTH_MAX 65535
 #define QUEUES_MAX 256
+#define PLACE_MAX 65535 /* number of a processor or NUMA node */
 
 enum action {
 	ACTION_MEASURE,
@@ -41,6 +42,8 @@ enum action {
  * @marks: mark submit and successful reap for an instruction counter
  * @progress: even if stderr is no terminal
  * @direct: through direct queues
+ * @irq_cpu: where interrupts of the queues go, as struct exo_queue_options has it
+ * @node: NUMA node of their memory, likewise
  * @pin: run thread n on the nth processor that is allowed
  */
 struct options {
@@ -62,6 +65,8 @@ struct options {
 	bool marks;
 	bool progress;
 	bool direct;
+	unsigned int irq_cpu;
+	unsigned int node;
 	bool pin;
 };
 

@@ -59,6 +59,12 @@ static void report_text(struct exo *x, const struct options *o, const struct res
 	       exo_address(x), exo_model(x), exo_serial(x), exo_nsid(x),
 	       (unsigned long long)exo_blocks(x), exo_block_size(x),
 	       (unsigned long long)exo_first_block(x));
+	if (r->node >= 0)
+		printf("  queue       memory on node %d, ", r->node);
+	if (r->node >= 0 && r->irq_cpu >= 0)
+		printf("interrupts to processor %d\n", r->irq_cpu);
+	else if (r->node >= 0)
+		printf("no interrupt\n");
 	printf("  rate        %.0f IOPS", per_second(r, ios));
 	if (r->reads && r->writes)
 		printf(" (%.0f read, %.0f written)", per_second(r, r->reads),
@@ -96,9 +102,10 @@ static void report_json(struct exo *x, const struct options *o, const struct res
 	uint64_t ios = r->reads + r->writes;
 
 	printf("{\"rw\": \"%s\", \"bs\": %llu, \"depth\": %u, \"batch\": %u, \"queues\": %u, "
-	       "\"mode\": \"%s\", \"address\": \"%s\", \"nsid\": %u, \"serial\": ",
-	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, r->mode,
-	       exo_address(x), exo_nsid(x));
+	       "\"mode\": \"%s\", \"irq_cpu\": %d, \"node\": %d, \"address\": \"%s\", "
+	       "\"nsid\": %u, \"serial\": ",
+	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, r->mode, r->irq_cpu,
+	       r->node, exo_address(x), exo_nsid(x));
 	print_string(exo_serial(x));
 	printf(", \"model\": ");
 	print_string(exo_model(x));

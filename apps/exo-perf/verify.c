@@ -179,6 +179,8 @@ static int set_up(struct pass *p)
 		.size = sizeof(options),
 		.depth = p->o->depth,
 		.mode = p->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+		.irq_cpu = p->o->irq_cpu,
+		.node = p->o->node,
 	};
 	void *buf;
 	int r;

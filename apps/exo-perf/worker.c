@@ -58,6 +58,8 @@ int worker_set_up(struct worker *w)
 		.size = sizeof(options),
 		.depth = w->o->depth,
 		.mode = w->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+		.irq_cpu = w->o->irq_cpu,
+		.node = w->o->node,
 	};
 	void *buf;
 	int r;

@@ -52,6 +52,10 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 		return exo_fail(x, -EINVAL, NULL,
 				"options of a thread are set for a queue without one: "
 				"EXO_QUEUE_THREAD asks for it");
+	if (to->flags & EXO_QUEUE_POLLED && to->irq_cpu)
+		return exo_fail(x, -EINVAL, NULL,
+				"irq_cpu is set for a queue without interrupts "
+				"(EXO_QUEUE_POLLED)");
 	if (to->times > 1)
 		return exo_fail(x, -EINVAL, NULL, "the queue option times is %u: it may be 0 or 1",
 				to->times);
@@ -86,6 +90,14 @@ static int create(struct exo *x, const struct exo_queue_options *options,
 		arg->thread_percent = options->thread_percent ? options->thread_percent : 100;
 		arg->thread_idle_us = options->thread_idle_us ? options->thread_idle_us
 							      : THREAD_DEFAULT_IDLE_US;
+	}
+	if (options->irq_cpu) {
+		arg->flags |= EXO_QUEUE_IRQ_CPU;
+		arg->irq_cpu = options->irq_cpu - EXO_IRQ_ON(0);
+	}
+	if (options->node) {
+		arg->flags |= EXO_QUEUE_NODE;
+		arg->node = options->node - EXO_NODE_ON(0);
 	}
 	r = exo_sys_queue_create(x->fd, arg);
 	if (r)
@@ -310,6 +322,27 @@ const char *exo_queue_completion(const struct exo_queue *q)
 {
 	return exo_queue_private(q)->completion == EXO_COMPLETION_INTERRUPT ? "interrupt"
 									    : "polled";
+}
+
+/* False: there is no queue to ask about. */
+static bool query(const struct exo_queue *q, struct exo_queue_query *about)
+{
+	*about = (struct exo_queue_query){ .queue = exo_queue_cap(q) };
+	return !q->emulated && !exo_sys_queue_query(exo_queue_private(q)->x->fd, about);
+}
+
+int exo_queue_irq_cpu(const struct exo_queue *q)
+{
+	struct exo_queue_query about;
+
+	return query(q, &about) ? (int)about.out_irq_cpu : -1;
+}
+
+int exo_queue_node(const struct exo_queue *q)
+{
+	struct exo_queue_query about;
+
+	return query(q, &about) ? about.out_node : -1;
 }
 
 uint32_t exo_queue_cap(const struct exo_queue *q)

@@ -1180,10 +1180,13 @@ struct exo_dma_detach {
 #define EXO_QUEUE_DIRECT 1  /* the program rings the device; the IOMMU bounds what it reaches */
 
 /* flags of struct exo_queue_create */
-#define EXO_QUEUE_POLLED (1u << 0) /* leave the function's interrupt vectors to others */
-#define EXO_QUEUE_THREAD (1u << 1) /* a thread of the kernel's takes commands from the ring */
+#define EXO_QUEUE_POLLED (1u << 0)  /* leave the function's interrupt vectors to others */
+#define EXO_QUEUE_THREAD (1u << 1)  /* a thread of the kernel's takes commands from the ring */
+#define EXO_QUEUE_IRQ_CPU (1u << 2) /* its interrupts go to irq_cpu */
+#define EXO_QUEUE_NODE (1u << 3)    /* its memory lies on node */
 
 #define EXO_CPU_ANY (~0u)
+#define EXO_CPU_NONE (~0u) /* there is no interrupt */
 #define EXO_THREAD_IDLE_MAX_US 10000000u
 #define EXO_THREAD_PERIOD_MS 100u /* in which a thread may use its share of a CPU */
 
@@ -1202,7 +1205,7 @@ struct exo_dma_detach {
 /**
  * struct exo_queue_create - ioctl(EXO_QUEUE_CREATE): a queue pair
  * @size: sizeof(struct exo_queue_create)
- * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD
+ * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD, EXO_QUEUE_IRQ_CPU, EXO_QUEUE_NODE
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability with EXO_RIGHT_QUEUE, for EXO_QUEUE_THREAD
  *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT EXO_RIGHT_DIRECT
@@ -1229,7 +1232,7 @@ struct exo_dma_detach {
  * @thread_idle_us: it sleeps when there was nothing to do for so long; at most
  *	EXO_THREAD_IDLE_MAX_US
  *
- * @out_lists: EXO_QUEUE_DIRECT, like all that follows, which is left alone else: byte offset,
+ * @out_lists: EXO_QUEUE_DIRECT, like the next four, which are left alone else: byte offset,
  *	in the first region, of memory for PRP lists: 1 << @out_list_shift bytes for each of
  *	@depth commands
  * @out_list_shift: see there
@@ -1237,6 +1240,13 @@ struct exo_dma_detach {
  *	doorbell: 32 bits, to be written
  * @out_cq_doorbell: of the completion queue's head doorbell
  * @out_lists_offset: where that memory is for the device, as PRP2 of a command
+ * @irq_cpu: EXO_QUEUE_IRQ_CPU: where its interrupts go, one of the caller's CPUs; not with
+ *	EXO_QUEUE_POLLED. Without the flag 0: they go where the kernel sends them, and so they
+ *	do when that CPU goes offline, or who administers the machine says otherwise
+ *	(/proc/irq). It is ENOSPC if the function or that CPU has no vector left
+ * @node: EXO_QUEUE_NODE: NUMA node of the memory of its rings and lists; ENOMEM if there is
+ *	none left, or none that the caller's cpuset may have. Without the flag 0: near the
+ *	device, as far as there is some
  *
  * Mapping the first region needs EXO_RIGHT_SUBMIT, the second that or EXO_RIGHT_READ.
  *
@@ -1294,6 +1304,8 @@ struct exo_queue_create {
 	__u32 out_sq_doorbell;
 	__u32 out_cq_doorbell;
 	__aligned_u64 out_lists_offset;
+	__u32 irq_cpu;
+	__s32 node;
 };
 
 /**
@@ -1343,6 +1355,9 @@ struct exo_queue_status {
  * @out_thread: EXO_THREAD_*
  * @out_thread_throttled: times that its share of a CPU was used up
  * @out_thread_ns: time of a CPU that it has used, as exact as the scheduler's tick
+ * @out_irq_cpu: where its interrupts go at present, or EXO_CPU_NONE: it has none, is dead, or
+ *	that CPU went offline before anybody waited for one
+ * @out_node: NUMA node of its memory
  *
  * Works on a dead queue, and when the capability was taken, until it is dropped.
  *
@@ -1366,6 +1381,8 @@ struct exo_queue_query {
 	__u32 out_thread;
 	__u32 out_thread_throttled;
 	__aligned_u64 out_thread_ns;
+	__u32 out_irq_cpu;
+	__s32 out_node;
 };
 
 /**

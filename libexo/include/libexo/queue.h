@@ -65,6 +65,9 @@ struct exo_direct;
  *	When it has, exo_submit() is a system call for the rest of the period
  * @thread_idle_us: it sleeps after so long without a command; 0: 1000
  * @times: 1: keep time stamps of each command, for exo_completion_times(); 0: do not
+ * @irq_cpu: where its interrupts go, which wake who sleeps for completions: EXO_IRQ_ON(number),
+ *	a CPU of the caller's, or 0: where the kernel sends them
+ * @node: NUMA node of the memory of its rings: EXO_NODE_ON(number), or 0: near the device
  */
 struct exo_queue_options {
 	uint32_t size;
@@ -76,10 +79,14 @@ struct exo_queue_options {
 	uint32_t thread_percent;
 	uint32_t thread_idle_us;
 	uint32_t times;
+	uint32_t irq_cpu;
+	uint32_t node;
 };
 
 #define EXO_SPIN_NONE (~0u)
 #define EXO_THREAD_ON(cpu) ((cpu) + 1u)
+#define EXO_IRQ_ON(cpu) ((cpu) + 1u)
+#define EXO_NODE_ON(node) ((node) + 1u)
 
 /**
  * struct exo_completion - the end of one command
@@ -165,12 +172,12 @@ struct exo_queue {
  *
  * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
  *
- * Returns 0, or -EINVAL an option, -EACCES a thread or a direct queue without the right
+ * Returns 0, or -EINVAL an option, a CPU that is not the caller's, no such node, -EACCES a thread or a direct queue without the right
  * to it, -E2BIG an option that this library does not know, -EOPNOTSUPP a flag or mode it does
  * not know, or a direct queue where it could not be kept within bounds, -EBUSY the function
  * is not this holder's alone, or another's is, -EDQUOT no queue left in the controller's
- * budget, -ENOMEM, -ENOSPC, -ESTALE, -ENODEV, -EIO and -ETIMEDOUT from the device;
- * emulated: -EOPNOTSUPP a thread or a direct queue, -ENOSYS and -EPERM the kernel gives no
+ * budget, -ENOSPC no interrupt vector for @irq_cpu, -ENOMEM, -ESTALE, -ENODEV, -EIO and
+ * -ETIMEDOUT from the device; emulated: -EOPNOTSUPP a thread, a direct queue, a CPU or a node, -ENOSYS and -EPERM the kernel gives no
  * io_uring. Threads: safe.
  */
 int exo_queue_create(struct exo *x, const struct exo_queue_options *options, struct exo_queue **q);
@@ -204,6 +211,16 @@ const char *exo_queue_mode(const struct exo_queue *q);
  * 1 ms, for the function had no vector left or EXO_QUEUE_POLLED was asked for.
  */
 const char *exo_queue_completion(const struct exo_queue *q);
+
+/**
+ * exo_queue_irq_cpu, exo_queue_node - where a queue is
+ * @q: the queue
+ *
+ * The CPU that its interrupts go to at present, and the NUMA node of its memory; asks the
+ * kernel. -1: it has none, or the queue is emulated or taken back.
+ */
+int exo_queue_irq_cpu(const struct exo_queue *q);
+int exo_queue_node(const struct exo_queue *q);
 
 /* The names of the layers below: capability number, NVMe queue id, handle. */
 uint32_t exo_queue_cap(const struct exo_queue *q);

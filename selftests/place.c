@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where a queue is: the CPU that its interrupts go to, the NUMA node of its memory. Both are
+ * asked for and told; a tenant sends no interrupt to a CPU that it may not run on.
+ */
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <kselftest_harness.h>
+
+#include "lib.h"
+
+#define CPUS 64
+#define VECTORS 3 /* of exo1, for its queues */
+
+static const __u32 irq_cpu_field = offsetof(struct exo_queue_create, irq_cpu);
+static const __u32 node_field = offsetof(struct exo_queue_create, node);
+
+/* Of the queue whose interrupt is the only one: how many each CPU had. Returns its number. */
+static int interrupts(unsigned long long counts[CPUS])
+{
+	FILE *file = fopen("/proc/interrupts", "r");
+	int irq = -ENOENT, cpu, skip;
+	char line[4096], *at;
+
+	while (irq < 0 && file && fgets(line, sizeof(line), file)) {
+		if (!strstr(line, "exo-queue") || sscanf(line, " %d:%n", &irq, &skip) != 1)
+			continue;
+		at = line + skip;
+		for (cpu = 0; cpu < CPUS && sscanf(at, " %llu%n", &counts[cpu], &skip) == 1; cpu++)
+			at += skip;
+	}
+	if (file)
+		fclose(file);
+	return irq;
+}
+
+static int queue_on(int fd, __u32 controller, __u32 flags, __u32 cpu, __s32 node, __u32 *cap)
+{
+	struct exo_queue_create arg = {
+		.flags = flags,
+		.controller = controller,
+		.depth = 8,
+		.irq_cpu = cpu,
+		.node = node,
+	};
+	int ret = call(fd, EXO_QUEUE_CREATE, &arg);
+
+	if (!ret)
+		*cap = arg.out_cap;
+	return ret;
+}
+
+static __u32 irq_cpu(int fd, __u32 queue)
+{
+	struct exo_queue_query q;
+
+	return queue_query(fd, queue, &q) ? EXO_CPU_NONE - 1 : q.out_irq_cpu;
+}
+
+/* This thread may run there and nowhere else. */
+static int run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+FIXTURE(place)
+{
+	struct tenant t;
+	__u32 queue;
+};
+
+FIXTURE_SETUP(place)
+{
+	TENANT_SETUP(&self->t, "exo1");
+}
+
+FIXTURE_TEARDOWN(place)
+{
+	write_file("/sys/devices/system/cpu/cpu1/online", "1");
+	tenant_destroy(&self->t);
+}
+
+/* ---- interrupts ---- */
+
+/* A completion for which somebody waits, so that there is an interrupt. */
+static int complete_one(struct tenant *t, struct ring *ring, const struct buffer *b)
+{
+	struct pollfd waits = { .fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN };
+	struct sqe sqe = sqe_io(OP_READ, 0, 1, EXTENT_FIRST, 0, b->offset);
+	struct cqe cqe;
+	int ret = queue_eventfd(t->fd, ring->cap, waits.fd);
+
+	ring_push(ring, &sqe);
+	if (!ret)
+		ret = ring_submit(ring, NULL);
+	if (!ret)
+		ret = poll(&waits, 1, 10000) == 1 ? 0 : -ETIMEDOUT;
+	if (!ret)
+		ret = ring_reap(ring, &cqe, 0);
+	close(waits.fd);
+	return ret;
+}
+
+TEST_F(place, interrupts_go_to_the_cpu_that_was_asked_for)
+{
+	struct tenant *t = &self->t;
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN), cpu, other;
+	struct buffer b;
+
+	ASSERT_LT(1, cpus);
+	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, buffer_alloc(t->fd, t->pool, EXO_ORDER_4K, 1, &b));
+	ASSERT_EQ(0, buffer_attach(t->fd, t->controller, &b));
+	for (cpu = 0; cpu < cpus; cpu++) {
+		unsigned long long before[CPUS] = { 0 }, after[CPUS] = { 0 };
+		struct exo_queue_create arg = {
+			.flags = EXO_QUEUE_IRQ_CPU,
+			.controller = t->controller,
+			.depth = 8,
+			.irq_cpu = cpu,
+		};
+		struct ring ring;
+
+		ASSERT_EQ(0, call(t->fd, EXO_QUEUE_CREATE, &arg));
+		EXPECT_EQ(EXO_COMPLETION_INTERRUPT, arg.out_completion);
+		EXPECT_EQ((__u32)cpu, irq_cpu(t->fd, arg.out_cap));
+		ASSERT_EQ(0, ring_map(t->fd, &arg, &ring));
+		ASSERT_EQ(0, queue_attach(t->fd, ring.cap, t->extent));
+		ASSERT_LT(0, interrupts(before));
+		ASSERT_EQ(0, complete_one(t, &ring, &b));
+		ASSERT_LT(0, interrupts(after));
+		EXPECT_LT(before[cpu], after[cpu]);
+		for (other = 0; other < cpus; other++) {
+			EXPECT_TRUE(other == cpu || before[other] == after[other]);
+		}
+		ring_unmap(&ring);
+		ASSERT_EQ(0, drop(t->fd, ring.cap));
+		EXPECT_EQ(-ENOENT, interrupts(after));
+	}
+}
+
+TEST_F(place, a_cpu_that_is_not_the_callers_is_refused)
+{
+	static const __u32 wrong[] = { 1, 2, 1000, 65536, 1u << 31, ~0u };
+	struct tenant *t = &self->t;
+	unsigned int i;
+
+	ASSERT_EQ(0, become_nobody());
+	ASSERT_EQ(0, run_on(0));
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, irq_cpu_field, wrong[i],
+			       queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, wrong[i], 0,
+					&self->queue));
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 0, 0, &self->queue));
+	/* From where it may run by then, whatever it might before. */
+	ASSERT_EQ(0, run_on(1));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, irq_cpu_field, 0,
+		       queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 0, 0, &self->queue));
+}
+
+TEST_F(place, a_cpu_without_an_interrupt_makes_no_sense)
+{
+	struct tenant *t = &self->t;
+
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, irq_cpu_field, 1,
+		       queue_on(t->fd, t->controller, 0, 1, 0, &self->queue));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, irq_cpu_field, 1,
+		       queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU | EXO_QUEUE_POLLED, 1, 0,
+				&self->queue));
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_POLLED, 0, 0, &self->queue));
+	EXPECT_EQ(EXO_CPU_NONE, irq_cpu(t->fd, self->queue));
+}
+
+TEST_F(place, without_a_vector_left_who_asks_for_a_cpu_is_refused_and_others_are_polled)
+{
+	struct tenant *t = &self->t;
+	struct exo_controller_query c;
+	__u32 caps[VECTORS];
+	int i;
+
+	for (i = 0; i < VECTORS; i++)
+		ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, i % 2, 0, &caps[i]));
+	EXPECT_REFUSED(ENOSPC, EXO_REASON_TABLE_FULL, irq_cpu_field, 1,
+		       queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &self->queue));
+	EXPECT_EQ(VECTORS, last.limit);
+	ASSERT_EQ(0, controller_query(t->fd, t->controller, &c));
+	EXPECT_EQ(VECTORS, c.out_queues_used);
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, 0, 0, 0, &self->queue));
+	EXPECT_EQ(EXO_CPU_NONE, irq_cpu(t->fd, self->queue));
+	ASSERT_EQ(0, drop(t->fd, self->queue));
+	ASSERT_EQ(0, drop(t->fd, caps[1]));
+	EXPECT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 0, 0, &self->queue));
+	EXPECT_EQ(0, irq_cpu(t->fd, self->queue));
+}
+
+/* Where interrupts of the only queue's vector may go. */
+static int affinity(char *text, size_t size)
+{
+	unsigned long long counts[CPUS];
+	int irq = interrupts(counts);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/irq/%d/smp_affinity_list", irq);
+	return irq < 0 ? irq : read_file(path, text, size);
+}
+
+TEST_F(place, who_has_the_vector_next_is_not_where_the_one_before_was)
+{
+	struct tenant *t = &self->t;
+	char before[64], pinned[64], after[64];
+
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, 0, 0, 0, &self->queue));
+	ASSERT_EQ(0, affinity(before, sizeof(before)));
+	ASSERT_EQ(0, drop(t->fd, self->queue));
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &self->queue));
+	ASSERT_EQ(0, affinity(pinned, sizeof(pinned)));
+	EXPECT_EQ(1, atoi(pinned));
+	EXPECT_STRNE(before, pinned);
+	ASSERT_EQ(0, drop(t->fd, self->queue));
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, 0, 0, 0, &self->queue));
+	ASSERT_EQ(0, affinity(after, sizeof(after)));
+	EXPECT_STREQ(before, after);
+}
+
+TEST_F(place, interrupts_of_a_cpu_that_goes_offline_go_elsewhere_and_that_is_told)
+{
+	struct tenant *t = &self->t;
+	int efd = eventfd(0, EFD_CLOEXEC);
+	__u32 silent;
+
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &self->queue));
+	ASSERT_EQ(0, queue_eventfd(t->fd, self->queue, efd));
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &silent));
+	if (write_file("/sys/devices/system/cpu/cpu1/online", "0"))
+		SKIP(return, "this machine takes no CPU offline");
+	EXPECT_EQ(0, irq_cpu(t->fd, self->queue));
+	EXPECT_EQ(EXO_CPU_NONE, irq_cpu(t->fd, silent));
+	ASSERT_EQ(0, queue_eventfd(t->fd, silent, efd));
+	EXPECT_EQ(0, irq_cpu(t->fd, silent));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, irq_cpu_field, 1,
+		       queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &self->queue));
+	EXPECT_EQ(0, drop(t->fd, self->queue));
+	close(efd);
+}
+
+TEST_F(place, a_dead_queue_has_no_interrupt_and_still_its_node)
+{
+	struct tenant *t = &self->t;
+	struct exo_queue_query q;
+
+	ASSERT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_IRQ_CPU, 1, 0, &self->queue));
+	ASSERT_EQ(0, cap_revoke(t->grantor, t->root_controller, 0, 0, NULL));
+	ASSERT_EQ(0, queue_query(t->fd, self->queue, &q));
+	EXPECT_EQ(EXO_QUEUE_DEAD, q.out_state);
+	EXPECT_EQ(EXO_CPU_NONE, q.out_irq_cpu);
+	EXPECT_EQ(0, q.out_node);
+}
+
+/* ---- nodes ---- */
+
+TEST_F(place, memory_lies_on_the_node_that_was_asked_for)
+{
+	struct tenant *t = &self->t;
+	struct exo_queue_query q;
+	int node, found = 0;
+
+	ASSERT_EQ(0, become_nobody());
+	for (node = 0; node < 8; node++) {
+		int ret = queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, node, &self->queue);
+
+		if (ret == -EINVAL) {
+			EXPECT_WHY(EXO_REASON_VALUE, node_field, node);
+			continue;
+		}
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, queue_query(t->fd, self->queue, &q));
+		EXPECT_EQ(node, q.out_node);
+		ASSERT_EQ(0, drop(t->fd, self->queue));
+		found++;
+	}
+	EXPECT_LT(0, found);
+}
+
+TEST_F(place, a_node_that_there_is_not_is_refused)
+{
+	static const __s32 wrong[] = { -1, -2, 1023, 1024, 1 << 20, INT_MAX, INT_MIN };
+	struct tenant *t = &self->t;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		EXPECT_REFUSED(
+			EINVAL, EXO_REASON_VALUE, node_field, (__u64)wrong[i],
+			queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, wrong[i], &self->queue));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, node_field, 1,
+		       queue_on(t->fd, t->controller, 0, 0, 1, &self->queue));
+}
+
+TEST_HARNESS_MAIN
