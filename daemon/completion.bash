@@ -17,7 +17,7 @@ _exoctl() {
 	doctor) choices="--json" ;;
 	list) choices="--json memory" ;;
 	watch) choices="--interval" ;;
-	grant) choices="--extent --queues --threads --mem --uid --anyone --lifetime --uses --zones --placement --keep --zero" ;;
+	grant) choices="--extent --queues --threads --priority --mem --uid --anyone --lifetime --uses --zones --placement --keep --zero" ;;
 	revoke) choices="--node --pid --uid --session --function --frames --deadline" ;;
 	esac
 	if ((COMP_CWORD == 1)); then
@@ -42,7 +42,7 @@ _exo_run() {
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$word") ;;
 	--extent) mapfile -t COMPREPLY < <(compgen -S /1: -W "$(_exo_functions)" -- "$word") ;;
 	--) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
-	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --threads --direct --zones \
+	*) mapfile -t COMPREPLY < <(compgen -W "--extent --mem --queues --threads --priority --direct --zones \
 		--placement --user --keep --zero --help --version --" -- "$word") ;;
 	esac
 }

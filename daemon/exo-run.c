@@ -72,6 +72,8 @@ static const char help[] =
 	"  --mem SIZE    memory for buffers, with K, M or G (64M)\n"
 	"  --queues N    queue pairs on each function (1)\n"
 	"  --threads     and for each, if CMD asks for it, a polling thread of the kernel's\n"
+	"  --priority    and, where the device has priorities, one above medium: others wait for "
+	"it\n"
 	"  --direct      the whole function for CMD alone, with direct queues if it asks for\n"
 	"                them: it can read and write all of the device then, not only the "
 	"extents,\n"
@@ -151,6 +153,7 @@ static void parse_options(struct job *job, int argc, char **argv)
 		{ "mem", required_argument, NULL, 'm' },
 		{ "queues", required_argument, NULL, 'q' },
 		{ "threads", no_argument, NULL, 't' },
+		{ "priority", no_argument, NULL, 'p' },
 		{ "direct", no_argument, NULL, 'd' },
 		{ "zones", required_argument, NULL, 'Z' },
 		{ "placement", required_argument, NULL, 'P' },
@@ -180,6 +183,9 @@ static void parse_options(struct job *job, int argc, char **argv)
 			break;
 		case 't':
 			job->controller_rights |= EXO_RIGHT_THREAD;
+			break;
+		case 'p':
+			job->controller_rights |= EXO_RIGHT_PRIORITY;
 			break;
 		case 'd':
 			job->direct = true;

@@ -23,7 +23,8 @@ static const char help[] =
 	"       exoctl list [memory|BDF] [--json]         who holds what of it\n"
 	"       exoctl watch [--interval MS]              tell what changes, until Ctrl-C\n"
 	"       exoctl grant --extent BDF/NSID:START+LENGTH[:ro] [--queues N] [--threads]\n"
-	"                    [--mem SIZE] [--uid USER | --anyone] [--lifetime S] [--uses N] "
+	"                    [--priority] [--mem SIZE] [--uid USER | --anyone] [--lifetime S] "
+	"[--uses N] "
 	"[--zones N] [--placement LIST]\n"
 	"                    [--keep | --zero]\n"
 	"                                                 print tokens for a running program\n"
@@ -131,6 +132,7 @@ static const struct option known[] = {
 	{ "overwrite", required_argument, NULL, OPT_OVERWRITE },
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "placement", required_argument, NULL, OPT_PLACEMENT },
+	{ "priority", no_argument, NULL, OPT_PRIORITY },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
 	{ "session", required_argument, NULL, OPT_SESSION },
 	{ "threads", no_argument, NULL, OPT_THREADS },

@@ -58,7 +58,7 @@ struct grant {
 	struct parcel parcel;
 	struct identity identity;
 	bool anyone;
-	bool threads;
+	__u32 more_rights; /* to the controller */
 	enum zeroing zeroing;
 	uint64_t queues, bytes, lifetime_s, uses, zones, placement;
 	struct exo_namespace_query ns;
@@ -119,7 +119,8 @@ static bool parse(const struct options *options, struct grant *g)
 	why = request_parse(extent, &g->request);
 	if (why)
 		return complain("extent", extent, why);
-	g->threads = options->value[OPT_THREADS];
+	g->more_rights = (options->value[OPT_THREADS] ? EXO_RIGHT_THREAD : 0) |
+			 (options->value[OPT_PRIORITY] ? EXO_RIGHT_PRIORITY : 0);
 	why = placement ? request_placement(placement, &g->placement) : NULL;
 	if (why)
 		return complain("placement", placement, why);
@@ -203,7 +204,7 @@ static bool make_controller(struct grant *g, const struct root *root)
 	struct exo_controller_create arg = {
 		.detail = exo_sys_address(&detail),
 		.controller = root->cap,
-		.rights = EXO_RIGHT_QUEUE | (g->threads ? EXO_RIGHT_THREAD : 0),
+		.rights = EXO_RIGHT_QUEUE | g->more_rights,
 		.queues = g->queues,
 	};
 	int ret = exo_sys_controller_create(g->roots.session, &arg);

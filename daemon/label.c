@@ -85,8 +85,9 @@ char *label_what(char *text, const struct exo_tree_entry *entry)
 
 char *label_rights(char *text, __u32 rights)
 {
-	static const char *const names[] = { "read",  "write",	"trim",	  "names",  "alloc",
-					     "queue", "extent", "submit", "thread", "direct" };
+	static const char *const names[] = { "read",   "write",	 "trim",    "names",
+					     "alloc",  "queue",	 "extent",  "submit",
+					     "thread", "direct", "priority" };
 	size_t length = 0;
 
 	text[0] = '\0';

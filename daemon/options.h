@@ -32,6 +32,7 @@ enum {
 	OPT_OVERWRITE = 'o',
 	OPT_PID = 'p',
 	OPT_PLACEMENT = 'P',
+	OPT_PRIORITY = 'r',
 	OPT_QUEUES = 'q',
 	OPT_SESSION = 's',
 	OPT_THREADS = 't',

@@ -4,6 +4,7 @@
  * interrupt was lost is found by a look every second; one that has none at its deadline
  * means that the controller has failed, and whether it is there at all is looked at as often.
  */
+#include <linux/exo.h>
 #include <linux/interrupt.h>
 #include <linux/pci.h>
 
@@ -384,16 +385,32 @@ int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u
 	return exo_admin_run(nvme, &cmd, answer);
 }
 
-int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+/* NVMe base 2.0 section 5.5, QPRIO, where 0 is urgent. */
+static u16 exo_admin_priority(u32 priority)
+{
+	switch (priority) {
+	case EXO_PRIORITY_LOW:
+		return NVME_SQ_PRIO_LOW;
+	case EXO_PRIORITY_HIGH:
+		return NVME_SQ_PRIO_HIGH;
+	case EXO_PRIORITY_URGENT:
+		return NVME_SQ_PRIO_URGENT;
+	default:
+		return NVME_SQ_PRIO_MEDIUM;
+	}
+}
+
+int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 priority,
 			struct exo_admin_answer *answer)
 {
+	u16 flags = NVME_QUEUE_PHYS_CONTIG | exo_admin_priority(priority);
 	struct nvme_command cmd = {
 		.create_sq = {
 			.opcode = nvme_admin_create_sq,
 			.prp1 = cpu_to_le64(addr),
 			.sqid = cpu_to_le16(qid),
 			.qsize = cpu_to_le16(entries - 1),
-			.sq_flags = cpu_to_le16(NVME_QUEUE_PHYS_CONTIG),
+			.sq_flags = cpu_to_le16(flags),
 			.cqid = cpu_to_le16(qid),
 		},
 	};

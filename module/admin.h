@@ -87,7 +87,8 @@ int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
 int exo_admin_set_queues(struct exo_nvme *nvme, u32 wanted, u32 *got);
 int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 vector,
 			struct exo_admin_answer *answer);
-int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr,
+/* @priority: EXO_PRIORITY_*, which a device without priorities ignores. */
+int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 priority,
 			struct exo_admin_answer *answer);
 int exo_admin_delete_cq(struct exo_nvme *nvme, u32 qid);
 int exo_admin_delete_sq(struct exo_nvme *nvme, u32 qid);

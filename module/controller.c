@@ -49,7 +49,8 @@ static void exo_controller_describe(struct exo_object *obj, struct exo_cap_query
 
 static const struct exo_object_ops exo_controller_ops = {
 	.type = EXO_TYPE_CONTROLLER,
-	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT,
+	.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT |
+		  EXO_RIGHT_PRIORITY,
 	.gone = exo_controller_gone,
 	.stop = exo_controller_stop,
 	.unbind = exo_controller_unbind,
@@ -214,6 +215,7 @@ int exo_controller_query(struct exo_call *call)
 		memcpy(cmd->out_firmware, nvme->firmware, sizeof(cmd->out_firmware));
 	cmd->out_nvme_version = nvme->version;
 	cmd->out_vectors = nvme->vectors - 1;
+	cmd->out_arbitration = nvme->arbitration;
 	scoped_guard(mutex, &nvme->lock)
 		cmd->out_vectors_used = bitmap_weight(nvme->vectors_used, nvme->vectors) - 1;
 	return exo_call_respond(call);

@@ -200,8 +200,8 @@ void exo_nvme_shutdown(struct exo_nvme *nvme)
 static int exo_nvme_enable(struct exo_nvme *nvme)
 {
 	u32 css = nvme->cap & EXO_NVME_CAP_CSI ? NVME_CC_CSS_CSI : NVME_CC_CSS_NVM;
-	u32 cc = NVME_CC_ENABLE | css | NVME_CC_AMS_RR | NVME_CC_SHN_NONE | NVME_CC_IOSQES |
-		 NVME_CC_IOCQES;
+	u32 ams = nvme->features & EXO_CONTROLLER_PRIORITY ? NVME_CC_AMS_WRRU : NVME_CC_AMS_RR;
+	u32 cc = NVME_CC_ENABLE | css | ams | NVME_CC_SHN_NONE | NVME_CC_IOSQES | NVME_CC_IOCQES;
 	int ret;
 
 	/* Steps 1 and 2: disable, wait until it is. */
@@ -216,6 +216,13 @@ static int exo_nvme_enable(struct exo_nvme *nvme)
 	writel(cc, nvme->regs + NVME_REG_CC);
 	return exo_nvme_wait_status(nvme, NVME_CSTS_RDY, NVME_CSTS_RDY);
 }
+
+/* Tests make it say yes (fail_function), as no emulated device does. */
+static noinline bool exo_nvme_has_weights(struct exo_nvme *nvme)
+{
+	return nvme->cap & EXO_NVME_CAP_WEIGHTED;
+}
+ALLOW_ERROR_INJECTION(exo_nvme_has_weights, TRUE);
 
 static int exo_nvme_read_capabilities(struct exo_nvme *nvme)
 {
@@ -232,6 +239,8 @@ static int exo_nvme_read_capabilities(struct exo_nvme *nvme)
 	/* A ring of 2^n entries holds 2^n - 1 commands. */
 	nvme->depth_max = rounddown_pow_of_two(NVME_CAP_MQES(nvme->cap) + 1) - 1;
 	nvme->depth_max = min(nvme->depth_max, EXO_NVME_DEPTH_MAX);
+	if (exo_nvme_has_weights(nvme))
+		nvme->features |= EXO_CONTROLLER_PRIORITY;
 	return 0;
 }
 
@@ -326,6 +335,19 @@ int exo_nvme_identify(struct exo_nvme *nvme)
 	return ret == -EIO && id->controller ? 0 : ret;
 }
 
+/* As the device has them: what the weights are is for who administers it. */
+static int exo_nvme_read_weights(struct exo_nvme *nvme)
+{
+	struct exo_admin_answer answer;
+	int ret;
+
+	if (!(nvme->features & EXO_CONTROLLER_PRIORITY))
+		return 0;
+	ret = exo_admin_get_features(nvme, NVME_FEAT_ARBITRATION, 0, &answer);
+	nvme->arbitration = ret ? 0 : answer.result;
+	return ret == -EIO ? 0 : ret;
+}
+
 static int exo_nvme_set_queues(struct exo_nvme *nvme, u32 *got)
 {
 	return exo_admin_set_queues(nvme, min(EXO_NVME_QUEUES_MAX, exo_nvme_doorbells(nvme)), got);
@@ -344,6 +366,8 @@ int exo_nvme_start(struct exo_nvme *nvme)
 		return ret;
 	}
 	ret = exo_nvme_identify(nvme);
+	if (!ret)
+		ret = exo_nvme_read_weights(nvme);
 	if (ret)
 		return ret;
 	return exo_nvme_set_queues(nvme, &nvme->queues);

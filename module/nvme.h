@@ -38,6 +38,9 @@ struct pci_dev;
 /* NVMe base 2.1 figure 328; likewise */
 #define EXO_NVME_CTRATT_PLACEMENT BIT(19)
 
+/* CAP.AMS: weighted round robin with urgent priority class; NVMe base 2.0 section 3.1.3.1 */
+#define EXO_NVME_CAP_WEIGHTED BIT_ULL(17)
+
 /* CAP.CSS bit 6: I/O command sets beside NVM, chosen by CC.CSS; NVMe base 2.0 section 3.1.3.1 */
 #define EXO_NVME_CAP_CSI BIT_ULL(43)
 
@@ -64,6 +67,7 @@ struct pci_dev;
  * @queues: I/O queue pairs there are
  * @vectors: MSI-X vectors there are, the admin queue's (0) included
  * @features: EXO_CONTROLLER_*
+ * @arbitration: burst and weights, if it has priorities
  * @serial, @model, @firmware: from Identify Controller; @firmware under the lock of @identity
  * @nn: largest namespace number
  * @notices: asynchronous notices that it can send (OAES)
@@ -109,6 +113,7 @@ struct exo_nvme {
 	u32 queues;
 	u32 vectors;
 	u32 features;
+	u32 arbitration;
 	char serial[20];
 	char model[40];
 	char firmware[8];

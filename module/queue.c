@@ -380,6 +380,9 @@ static struct exo_queue *exo_queue_alloc(struct exo_controller *controller, stru
 	q->last_submit = jiffies;
 	q->depth = cmd->depth;
 	q->mode = cmd->mode;
+	q->priority = cmd->priority;
+	if (!q->priority && controller->nvme->features & EXO_CONTROLLER_PRIORITY)
+		q->priority = EXO_PRIORITY_MEDIUM;
 	exo_rings_size(q);
 	return q;
 }
@@ -413,7 +416,8 @@ static int exo_queue_make(struct exo_queue *q, struct exo_admin_answer *answer)
 	q->made_cq = ret != -EIO;
 	if (ret)
 		return ret;
-	ret = exo_admin_create_sq(nvme, q->qid, entries, exo_dma_addr(&q->sq.map, 0, 0), answer);
+	ret = exo_admin_create_sq(nvme, q->qid, entries, exo_dma_addr(&q->sq.map, 0, 0),
+				  q->priority, answer);
 	q->made_sq = ret != -EIO;
 	return ret;
 }
@@ -512,6 +516,18 @@ static int exo_queue_check_node(struct exo_call *call)
 	return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, node), node, 0);
 }
 
+static int exo_queue_check_priority(struct exo_call *call, const struct exo_nvme *nvme)
+{
+	u32 priority = call->arg.queue_create.priority, field = EXO_FIELD(queue_create, priority);
+
+	if (priority > EXO_PRIORITY_URGENT)
+		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, field, priority,
+				  EXO_PRIORITY_URGENT);
+	if (priority && !(nvme->features & EXO_CONTROLLER_PRIORITY))
+		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_ARBITRATION, field, priority, 0);
+	return 0;
+}
+
 static int exo_queue_check_create(struct exo_call *call, struct exo_controller *controller)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
@@ -529,6 +545,8 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 		ret = exo_interrupt_check(call);
 	if (!ret)
 		ret = exo_queue_check_node(call);
+	if (!ret)
+		ret = exo_queue_check_priority(call, controller->nvme);
 	if (!ret && cmd->mode == EXO_QUEUE_DIRECT)
 		ret = exo_direct_check(call, controller);
 	if (ret)
@@ -555,7 +573,8 @@ int exo_queue_create(struct exo_call *call)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
 	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0) |
-		     (cmd->mode == EXO_QUEUE_DIRECT ? EXO_RIGHT_DIRECT : 0);
+		     (cmd->mode == EXO_QUEUE_DIRECT ? EXO_RIGHT_DIRECT : 0) |
+		     (cmd->priority > EXO_PRIORITY_MEDIUM ? EXO_RIGHT_PRIORITY : 0);
 	struct exo_admin_answer answer = {};
 	struct exo_controller *controller;
 	struct exo_queue *q;
@@ -629,6 +648,7 @@ int exo_queue_query(struct exo_call *call)
 	}
 	cmd->out_irq_cpu = exo_queue_irq_cpu(q);
 	cmd->out_node = page_to_nid(virt_to_page(q->status));
+	cmd->out_priority = q->priority;
 	return exo_call_respond(call);
 }
 

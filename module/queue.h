@@ -82,6 +82,7 @@ struct exo_quiesce {
  * @qid: NVMe queue identifier
  * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
  * @node: NUMA node that its memory must be of, or NUMA_NO_NODE
+ * @priority: EXO_PRIORITY_*, as the device was told; EXO_PRIORITY_DEFAULT: it has none
  * @depth: commands that may be submitted and not consumed
  * @mask: entries of each ring - 1
  * @log2: of the entries
@@ -145,6 +146,7 @@ struct exo_queue {
 	u32 qid;
 	u32 mode;
 	int node;
+	u32 priority;
 	u32 depth;
 	u32 mask;
 	u32 log2;

@@ -84,7 +84,8 @@
 	EXO_TR(ZONE_ACTION)          \
 	EXO_TR(ZONE_REPORT)          \
 	EXO_TR(ZONE_QUOTA)           \
-	EXO_TR_LAST(PLACEMENT)
+	EXO_TR(PLACEMENT)            \
+	EXO_TR_LAST(ARBITRATION)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \

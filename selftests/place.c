@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where a queue is: the CPU that its interrupts go to, the NUMA node of its memory. Both are
- * asked for and told; a tenant sends no interrupt to a CPU that it may not run on.
+ * Where a queue is, and how urgent: the CPU that its interrupts go to, the NUMA node of its
+ * memory, its priority. All are asked for and told; a tenant sends no interrupt to a CPU that it
+ * may not run on, and has no priority above others without the right to it.
  */
 #include <limits.h>
 #include <poll.h>
@@ -299,6 +300,160 @@ TEST_F(place, a_node_that_there_is_not_is_refused)
 			queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, wrong[i], &self->queue));
 	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, node_field, 1,
 		       queue_on(t->fd, t->controller, 0, 0, 1, &self->queue));
+}
+
+/* ---- priorities ---- */
+
+static const __u32 priority_field = offsetof(struct exo_queue_create, priority);
+
+static int queue_urgent(int fd, __u32 controller, __u32 priority, __u32 *cap)
+{
+	struct exo_queue_create arg = {
+		.controller = controller,
+		.depth = 8,
+		.priority = priority,
+	};
+	int ret = call(fd, EXO_QUEUE_CREATE, &arg);
+
+	if (!ret)
+		*cap = arg.out_cap;
+	return ret;
+}
+
+static __u32 priority_of(int fd, __u32 queue)
+{
+	struct exo_queue_query q;
+
+	return queue_query(fd, queue, &q) ? ~0u : q.out_priority;
+}
+
+TEST_F(place, priorities_above_medium_need_the_right)
+{
+	struct tenant *t = &self->t;
+	__u32 priority;
+
+	ASSERT_EQ(0, become_nobody());
+	for (priority = EXO_PRIORITY_HIGH; priority <= EXO_PRIORITY_URGENT; priority++)
+		EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT,
+			       offsetof(struct exo_queue_create, controller), EXO_RIGHT_PRIORITY,
+			       queue_urgent(t->fd, t->controller, priority, &self->queue));
+}
+
+TEST_F(place, a_priority_that_does_not_exist_is_refused)
+{
+	static const __u32 wrong[] = { 5, 6, 1u << 31, ~0u };
+	struct tenant *t = &self->t;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++)
+		EXPECT_REFUSED(
+			EINVAL, EXO_REASON_VALUE, priority_field, wrong[i],
+			queue_urgent(t->grantor, t->root_controller, wrong[i], &self->queue));
+}
+
+TEST_F(place, a_device_without_priorities_is_asked_for_none)
+{
+	struct tenant *t = &self->t;
+	struct exo_controller_query c;
+	__u32 priority;
+
+	ASSERT_EQ(0, controller_query(t->grantor, t->root_controller, &c));
+	if (c.out_features & EXO_CONTROLLER_PRIORITY)
+		SKIP(return, "it has priorities");
+	EXPECT_EQ(0, c.out_arbitration);
+	for (priority = EXO_PRIORITY_LOW; priority <= EXO_PRIORITY_URGENT; priority++)
+		EXPECT_REFUSED(
+			EOPNOTSUPP, EXO_REASON_ARBITRATION, priority_field, priority,
+			queue_urgent(t->grantor, t->root_controller, priority, &self->queue));
+	ASSERT_EQ(0, queue_urgent(t->fd, t->controller, EXO_PRIORITY_DEFAULT, &self->queue));
+	EXPECT_EQ(EXO_PRIORITY_DEFAULT, priority_of(t->fd, self->queue));
+}
+
+/*
+ * No emulated device has weighted round robin: the kernel's fail_function makes exo believe so
+ * when it binds one, on a kernel that has it (the debug kernel). That device ignores what it is
+ * told; QEMU's trace (pci_nvme_create_sq, qflags) shows what that was.
+ */
+#define FAIL "/sys/kernel/debug/fail_function/"
+
+static int inject(bool on)
+{
+	if (!on)
+		return write_file(FAIL "inject", "");
+	return write_file(FAIL "inject", "exo_nvme_has_weights") ||
+	       write_file(FAIL "exo_nvme_has_weights/retval", "1") ||
+	       write_file(FAIL "probability", "100") || write_file(FAIL "interval", "1") ||
+	       write_file(FAIL "times", "-1") || write_file(FAIL "verbose", "0") ||
+	       write_file(FAIL "space", "0");
+}
+
+static int bind_anew(__u32 address)
+{
+	int ret = machine_unbind(address);
+
+	return ret ? ret : machine_bind(address, "exo");
+}
+
+FIXTURE(weighted)
+{
+	__u32 address;
+	struct tenant t;
+};
+
+FIXTURE_SETUP(weighted)
+{
+	if (access(FAIL "inject", W_OK))
+		SKIP(return, "this kernel has no fail_function");
+	ASSERT_EQ(0, machine_find("exo1", &self->address));
+	ASSERT_EQ(0, inject(true));
+	ASSERT_EQ(0, bind_anew(self->address));
+	ASSERT_EQ(0, inject(false));
+	TENANT_SETUP(&self->t, "exo1");
+}
+
+FIXTURE_TEARDOWN(weighted)
+{
+	if (!self->address)
+		return;
+	tenant_destroy(&self->t);
+	EXPECT_EQ(0, bind_anew(self->address));
+}
+
+TEST_F(weighted, a_queue_has_the_priority_that_was_asked_for_or_medium)
+{
+	static const __u32 made[] = { EXO_PRIORITY_DEFAULT, EXO_PRIORITY_LOW, EXO_PRIORITY_MEDIUM,
+				      EXO_PRIORITY_HIGH, EXO_PRIORITY_URGENT };
+	struct tenant *t = &self->t;
+	struct exo_controller_query c;
+	unsigned int i;
+	__u32 queue;
+
+	ASSERT_EQ(0, controller_query(t->grantor, t->root_controller, &c));
+	EXPECT_TRUE(c.out_features & EXO_CONTROLLER_PRIORITY);
+	for (i = 0; i < ARRAY_SIZE(made); i++) {
+		ASSERT_EQ(0, queue_urgent(t->grantor, t->root_controller, made[i], &queue));
+		EXPECT_EQ(made[i] ? made[i] : EXO_PRIORITY_MEDIUM, priority_of(t->grantor, queue));
+		ASSERT_EQ(0, drop(t->grantor, queue));
+	}
+}
+
+TEST_F(weighted, the_right_is_not_had_by_who_was_not_given_it)
+{
+	struct tenant *t = &self->t;
+	__u32 child, queue;
+
+	EXPECT_EQ(0, queue_urgent(t->fd, t->controller, EXO_PRIORITY_MEDIUM, &queue));
+	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_queue_create, controller),
+		       EXO_RIGHT_PRIORITY,
+		       queue_urgent(t->fd, t->controller, EXO_PRIORITY_HIGH, &queue));
+	/* Nor made. */
+	EXPECT_REFUSED(EACCES, EXO_REASON_RIGHT, offsetof(struct exo_controller_create, rights),
+		       EXO_RIGHT_PRIORITY,
+		       controller_create(t->fd, t->controller, EXO_RIGHT_QUEUE | EXO_RIGHT_PRIORITY,
+					 1, &child));
+	ASSERT_EQ(0, controller_create(t->grantor, t->root_controller,
+				       EXO_RIGHT_QUEUE | EXO_RIGHT_PRIORITY, 1, &child));
+	EXPECT_EQ(0, queue_urgent(t->grantor, child, EXO_PRIORITY_URGENT, &queue));
 }
 
 TEST_HARNESS_MAIN

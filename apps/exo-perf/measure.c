@@ -275,6 +275,7 @@ int measure(struct exo *x, const struct options *o, struct result *result)
 		result->mode = exo_queue_mode(run.workers[0].q);
 		result->irq_cpu = exo_queue_irq_cpu(run.workers[0].q);
 		result->node = exo_queue_node(run.workers[0].q);
+		result->priority = exo_queue_priority(run.workers[0].q);
 		r = run_all(&run, o, result);
 	}
 	for (unsigned int i = 0; i < run.n; i++)

@@ -17,6 +17,7 @@
  * @mode: of the queues: exo_queue_mode()
  * @irq_cpu: where interrupts of the first go; -1: it has none
  * @node: NUMA node of its memory; -1: it has none
+ * @priority: EXO_PRIORITY_*; none: the device has none
  * @reads: I/Os that read
  * @writes: I/Os that wrote
  * @submits: calls of exo_submit()
@@ -30,6 +31,7 @@ struct result {
 	const char *mode;
 	int irq_cpu;
 	int node;
+	int priority;
 	uint64_t reads;
 	uint64_t writes;
 	uint64_t submits;

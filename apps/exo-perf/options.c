@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/exo.h>
+
 #include "options.h"
 
 static const struct {
@@ -52,6 +54,8 @@ static const char help[] =
 	"                    function must be free, or exo-run --direct have given it\n"
 	"  --irq-cpu N       interrupts of the queues go to processor N, one of the allowed\n"
 	"  --node N          the queues' memory lies on NUMA node N (near the device)\n"
+	"  --priority WHICH  low, medium, high, urgent, of a device that has priorities among\n"
+	"                    queues; above medium if exo-run --priority allows it\n"
 	"  --pin             thread n runs on the nth allowed processor only\n"
 	"Output\n"
 	"  --json            one JSON object on standard output\n"
@@ -79,6 +83,7 @@ enum {
 	OPT_SEED,
 	OPT_IRQ_CPU,
 	OPT_NODE,
+	OPT_PRIORITY,
 	OPT_PIN,
 	OPT_DIRECT,
 	OPT_JSON,
@@ -105,6 +110,7 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "irq-cpu", required_argument, NULL, OPT_IRQ_CPU },
 	{ "node", required_argument, NULL, OPT_NODE },
+	{ "priority", required_argument, NULL, OPT_PRIORITY },
 	{ "pin", no_argument, NULL, OPT_PIN },
 	{ "direct", no_argument, NULL, OPT_DIRECT },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -201,6 +207,24 @@ static int set_place(unsigned int *to, const char *text)
 	return 0;
 }
 
+const char *options_priority(int priority)
+{
+	static const char *const names[] = { "none", "low", "medium", "high", "urgent" };
+
+	return priority > 0 && priority <= EXO_PRIORITY_URGENT ? names[priority] : names[0];
+}
+
+static int set_priority(struct options *o, const char *name)
+{
+	for (int i = EXO_PRIORITY_LOW; i <= EXO_PRIORITY_URGENT; i++) {
+		if (strcmp(options_priority(i), name))
+			continue;
+		o->priority = i;
+		return 0;
+	}
+	return -1;
+}
+
 static int set_runtime(struct options *o, const char *text)
 {
 	char *end;
@@ -247,6 +271,8 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 		return set_place(&o->irq_cpu, arg);
 	case OPT_NODE:
 		return set_place(&o->node, arg);
+	case OPT_PRIORITY:
+		return set_priority(o, arg);
 	case OPT_PIN:
 		o->pin = true;
 		return 0;

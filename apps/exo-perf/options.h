@@ -44,6 +44,7 @@ enum action {
  * @direct: through direct queues
  * @irq_cpu: where interrupts of the queues go, as struct exo_queue_options has it
  * @node: NUMA node of their memory, likewise
+ * @priority: EXO_PRIORITY_* of the queues
  * @pin: run thread n on the nth processor that is allowed
  */
 struct options {
@@ -67,12 +68,15 @@ struct options {
 	bool direct;
 	unsigned int irq_cpu;
 	unsigned int node;
+	unsigned int priority;
 	bool pin;
 };
 
 int options_parse(int argc, char **argv, struct options *o, char *why, size_t size);
 bool options_write(const struct options *o);
 void options_help(void);
+/* EXO_PRIORITY_* in a word; "none" for others. */
+const char *options_priority(int priority);
 int options_bytes(const char *text, uint64_t *bytes);
 
 #endif

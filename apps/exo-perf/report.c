@@ -47,6 +47,19 @@ static void print_size(uint64_t bytes)
 		printf("%llu bytes", (unsigned long long)bytes);
 }
 
+/* Of a queue of a device's. */
+static void report_place(const struct result *r)
+{
+	if (r->node < 0)
+		return;
+	printf("  queue       memory on node %d, ", r->node);
+	if (r->irq_cpu >= 0)
+		printf("interrupts to processor %d", r->irq_cpu);
+	else
+		printf("no interrupt");
+	printf(", priority %s\n", options_priority(r->priority));
+}
+
 static void report_text(struct exo *x, const struct options *o, const struct result *r)
 {
 	uint64_t ios = r->reads + r->writes;
@@ -59,12 +72,7 @@ static void report_text(struct exo *x, const struct options *o, const struct res
 	       exo_address(x), exo_model(x), exo_serial(x), exo_nsid(x),
 	       (unsigned long long)exo_blocks(x), exo_block_size(x),
 	       (unsigned long long)exo_first_block(x));
-	if (r->node >= 0)
-		printf("  queue       memory on node %d, ", r->node);
-	if (r->node >= 0 && r->irq_cpu >= 0)
-		printf("interrupts to processor %d\n", r->irq_cpu);
-	else if (r->node >= 0)
-		printf("no interrupt\n");
+	report_place(r);
 	printf("  rate        %.0f IOPS", per_second(r, ios));
 	if (r->reads && r->writes)
 		printf(" (%.0f read, %.0f written)", per_second(r, r->reads),
@@ -102,10 +110,10 @@ static void report_json(struct exo *x, const struct options *o, const struct res
 	uint64_t ios = r->reads + r->writes;
 
 	printf("{\"rw\": \"%s\", \"bs\": %llu, \"depth\": %u, \"batch\": %u, \"queues\": %u, "
-	       "\"mode\": \"%s\", \"irq_cpu\": %d, \"node\": %d, \"address\": \"%s\", "
-	       "\"nsid\": %u, \"serial\": ",
+	       "\"mode\": \"%s\", \"irq_cpu\": %d, \"node\": %d, \"priority\": "
+	       "\"%s\", \"address\": \"%s\", \"nsid\": %u, \"serial\": ",
 	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, r->mode, r->irq_cpu,
-	       r->node, exo_address(x), exo_nsid(x));
+	       r->node, options_priority(r->priority), exo_address(x), exo_nsid(x));
 	print_string(exo_serial(x));
 	printf(", \"model\": ");
 	print_string(exo_model(x));

@@ -181,6 +181,7 @@ static int set_up(struct pass *p)
 		.mode = p->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
 		.irq_cpu = p->o->irq_cpu,
 		.node = p->o->node,
+		.priority = p->o->priority,
 	};
 	void *buf;
 	int r;

@@ -60,6 +60,7 @@ int worker_set_up(struct worker *w)
 		.mode = w->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
 		.irq_cpu = w->o->irq_cpu,
 		.node = w->o->node,
+		.priority = w->o->priority,
 	};
 	void *buf;
 	int r;

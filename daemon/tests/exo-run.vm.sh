@@ -67,6 +67,9 @@ test_grants() {
 	run_as $one --threads -- probe caps >"$log"
 	grep -qx "controller 0x120" "$log"
 	ok $? "with --threads its queues may have polling threads"
+	run_as $one --priority -- probe caps >"$log"
+	grep -qx "controller 0x420" "$log"
+	ok $? "with --priority they may have priorities above medium"
 	run_as $one --direct -- probe caps >"$log"
 	grep -qx "controller 0x220" "$log"
 	ok $? "with --direct it may have direct queues"
@@ -176,7 +179,7 @@ have exo-run || skip_all "exo-run is not built"
 have probe || skip_all "the tests' probe is not built"
 put_pattern
 quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
-plan 41
+plan 42
 test_zeroes
 test_privileges
 test_grants

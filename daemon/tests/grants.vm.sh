@@ -189,7 +189,7 @@ ask() {
 
 test_grant() {
 	exo-run --user $two --keep --extent "$bdf/1:512+8" -- probe write exo: 0 abcd >"$log" 2>&1
-	ask g --extent "$bdf/1:512+8" --threads --uid 1000
+	ask g --extent "$bdf/1:512+8" --threads --priority --uid 1000
 	! exoctl list --json | grep -q exo1
 	ok $? "no token is listed"
 	! setpriv --reuid 1001 --regid 1001 --clear-groups probe read "$token" 0 >"$log" 2>&1
@@ -199,8 +199,8 @@ test_grant() {
 	ok $? "grant ends well when its tokens are redeemed"
 	grep -q "redeemed: .*blocks 512+8.* by $program (probe)" "$scratch/g.log"
 	ok $? "who redeemed them is told"
-	shows "queue,thread +$program \(probe\)" exoctl list "$bdf"
-	ok $? "with --threads its queues may have polling threads"
+	shows "queue,thread,priority +$program \(probe\)" exoctl list "$bdf"
+	ok $? "with --threads and --priority its queues may have polling threads and priorities"
 	refused "with blocks 512+8 in its hands" exo-run --user $two --extent "$bdf/1:512+8" -- true
 	ok $? "blocks of who redeemed them are not zeroed under it"
 	stop && grep -qx read "$scratch/g.out"

@@ -36,8 +36,9 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *t, const char
 
 static void add_rights(struct text *t, uint64_t rights)
 {
-	static const char *const names[] = { "READ",  "WRITE",	"TRIM",	  "NAMES",  "ALLOC",
-					     "QUEUE", "EXTENT", "SUBMIT", "THREAD", "DIRECT" };
+	static const char *const names[] = { "READ",   "WRITE",	 "TRIM",    "NAMES",
+					     "ALLOC",  "QUEUE",	 "EXTENT",  "SUBMIT",
+					     "THREAD", "DIRECT", "PRIORITY" };
 	const char *comma = "";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -217,6 +218,8 @@ static const struct {
 			   "is {limit}: reset or finish some, or close them; or ask for more"),
 	REASON(PLACEMENT, "placement identifier {value} is none of those held (bits {xlimit}): ask "
 			  "the grantor for it"),
+	REASON(ARBITRATION,
+	       "the device has no priorities among its queues: leave the priority out"),
 #undef REASON
 };
 

@@ -17,7 +17,7 @@
 
 #include <libexo.h>
 
-#define EXO_SENTENCE_MAX 512
+#define EXO_SENTENCE_MAX 576
 #define EXO_NAME_MAX 64
 #define EXO_SERIAL_MAX 256 /* 21 for a controller's, more for the name of a file */
 #define EXO_TOKENS_MAX 3   /* an extent, a controller, a pool */

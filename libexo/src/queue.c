@@ -85,6 +85,7 @@ static int create(struct exo *x, const struct exo_queue_options *options,
 	arg->flags = options->flags;
 	arg->mode = options->mode;
 	arg->depth = options->depth;
+	arg->priority = options->priority;
 	if (options->flags & EXO_QUEUE_THREAD) {
 		arg->thread_cpu = options->thread_cpu - EXO_THREAD_ON(0);
 		arg->thread_percent = options->thread_percent ? options->thread_percent : 100;
@@ -343,6 +344,13 @@ int exo_queue_node(const struct exo_queue *q)
 	struct exo_queue_query about;
 
 	return query(q, &about) ? about.out_node : -1;
+}
+
+int exo_queue_priority(const struct exo_queue *q)
+{
+	struct exo_queue_query about;
+
+	return query(q, &about) ? (int)about.out_priority : -1;
 }
 
 uint32_t exo_queue_cap(const struct exo_queue *q)

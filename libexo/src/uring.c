@@ -204,9 +204,9 @@ static int queue_open(struct exo *x, const struct exo_queue_options *options,
 	if (options->flags & EXO_QUEUE_THREAD || options->mode != EXO_QUEUE_CHECKED)
 		return exo_fail(x, -EOPNOTSUPP, NULL,
 				"an emulated queue has no thread and no other mode");
-	if (options->irq_cpu || options->node)
+	if (options->irq_cpu || options->node || options->priority)
 		return exo_fail(x, -EOPNOTSUPP, NULL,
-				"an emulated queue has no interrupts and no memory of a device's");
+				"an emulated queue has no interrupts, no place and no priority");
 	p = alloc_queue(options->depth, options->times);
 	if (!p)
 		return exo_fail(x, -ENOMEM, NULL, "no memory for a queue of depth %u",

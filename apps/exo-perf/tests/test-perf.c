@@ -191,7 +191,7 @@ static void all_options(void)
 	CHECK_EQUAL(PARSE(&o, "--rw", "randrw", "--mix=70", "--bs", "128k", "--depth", "64",
 			  "--batch", "16", "--threads", "4", "--runtime", "1.5", "--seed", "9",
 			  "--size", "1M", "--write", "S1", "--pin", "--json", "--progress",
-			  "--irq-cpu", "3", "--node", "0", "exo:data"),
+			  "--priority", "high", "--irq-cpu", "3", "--node", "0", "exo:data"),
 		    0);
 	CHECK_EQUAL(o.reads, 70);
 	CHECK_EQUAL(o.bs, 131072);
@@ -200,6 +200,8 @@ static void all_options(void)
 	CHECK(o.runtime == 1.5 && o.pin && o.json && o.progress);
 	CHECK_EQUAL(o.irq_cpu, 4);
 	CHECK_EQUAL(o.node, 1);
+	CHECK_EQUAL(o.priority, 3);
+	CHECK_STRING(options_priority(o.priority), "high");
 	CHECK_EQUAL(o.size, 1 << 20);
 	CHECK_STRING(o.serial, "S1");
 	CHECK(options_write(&o));
@@ -235,6 +237,7 @@ static void nonsense(void)
 	CHECK_EQUAL(PARSE(&o, "--batch", "33", "exo:"), -1);
 	CHECK_EQUAL(PARSE(&o, "--irq-cpu", "-1", "exo:"), -1);
 	CHECK_EQUAL(PARSE(&o, "--node", "65536", "exo:"), -1);
+	CHECK_EQUAL(PARSE(&o, "--priority", "none", "exo:"), -1);
 	CHECK_EQUAL(PARSE(&o, "--marks", "--queues", "2", "exo:"), -1);
 	CHECK_EQUAL(PARSE(&o, "--verify", "maybe", "exo:"), -1);
 	CHECK_EQUAL(PARSE(&o, "--nothing", "exo:"), -1);

@@ -162,7 +162,9 @@ enum exo_type {
 #define EXO_RIGHT_THREAD (1u << 8) /* controller: queues with a polling thread of the kernel's */
 /* DIRECT: controller: have the function exclusively, and direct queues then */
 #define EXO_RIGHT_DIRECT (1u << 9)
-#define EXO_RIGHTS_ALL 0x3ffu
+/* PRIORITY: controller: queues of a priority above medium, which others then wait for */
+#define EXO_RIGHT_PRIORITY (1u << 10)
+#define EXO_RIGHTS_ALL 0x7ffu
 
 /**
  * enum exo_reason - why a call or an NVMe command was refused
@@ -244,6 +246,8 @@ enum exo_reason {
 	EXO_REASON_ZONE_REPORT = 58, /* EMSGSIZE: dword 12; value: bytes; limit */
 	EXO_REASON_ZONE_QUOTA = 59,  /* EDQUOT: field 0: open, 1: active; value: slba; limit */
 	EXO_REASON_PLACEMENT = 60, /* EACCES: offset or dword 13; value; limit: identifiers held */
+	EXO_REASON_ARBITRATION =
+		61, /* EOPNOTSUPP: offset; value: the priority, of which the device has none */
 };
 
 /**
@@ -267,7 +271,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_PLACEMENT
+#define EXO_REASON_MAX EXO_REASON_ARBITRATION
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -900,6 +904,7 @@ struct exo_controller_create {
 #define EXO_CONTROLLER_COPY (1u << 5)	   /* with source descriptor format 0h */
 #define EXO_CONTROLLER_ZONED (1u << 6)	   /* the zoned namespace command set */
 #define EXO_CONTROLLER_PLACEMENT (1u << 7) /* flexible data placement */
+#define EXO_CONTROLLER_PRIORITY (1u << 8)  /* weighted round robin among its queues */
 
 /**
  * struct exo_controller_query - ioctl(EXO_CONTROLLER_QUERY): what it is
@@ -923,6 +928,10 @@ struct exo_controller_create {
  * @out_nvme_version: the VS register
  * @out_vectors: interrupt vectors that queues can have, of the whole function
  * @out_vectors_used: of which in use
+ * @out_arbitration: with EXO_CONTROLLER_PRIORITY: dword 0 of the Arbitration feature (NVMe base
+ *	specification, "Arbitration"), as it was when the function was bound: bits 2:0 burst,
+ *	15:8, 23:16 and 31:24 the weights of low, medium and high, less 1
+ * @__reserved: must be 0
  *
  * Works on a failed controller.
  *
@@ -948,6 +957,8 @@ struct exo_controller_query {
 	__u32 out_nvme_version;
 	__u32 out_vectors;
 	__u32 out_vectors_used;
+	__u32 out_arbitration;
+	__u32 __reserved;
 };
 
 /* flags of struct exo_namespace_query */
@@ -1198,6 +1209,17 @@ struct exo_dma_detach {
 #define EXO_THREAD_RUNNING 1 /* nothing: it will see it, and take it when there is room */
 #define EXO_THREAD_ASLEEP 2  /* call EXO_QUEUE_SUBMIT: it takes what it can and tells the rest */
 
+/*
+ * priority of a queue: how often the device takes commands from it, where it has
+ * EXO_CONTROLLER_PRIORITY (NVMe base specification, "Weighted Round Robin with Urgent Priority
+ * Class Arbitration"). While an urgent queue has commands the others wait
+ */
+#define EXO_PRIORITY_DEFAULT 0 /* medium, or what the device does without priorities */
+#define EXO_PRIORITY_LOW 1
+#define EXO_PRIORITY_MEDIUM 2
+#define EXO_PRIORITY_HIGH 3   /* needs EXO_RIGHT_PRIORITY */
+#define EXO_PRIORITY_URGENT 4 /* likewise */
+
 /* completion mode of a queue: how who sleeps for a completion is woken */
 #define EXO_COMPLETION_POLLED 0	   /* the kernel looks, with pauses up to 1 ms */
 #define EXO_COMPLETION_INTERRUPT 1 /* an interrupt vector of its own, silent while nobody waits */
@@ -1208,7 +1230,8 @@ struct exo_dma_detach {
  * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD, EXO_QUEUE_IRQ_CPU, EXO_QUEUE_NODE
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability with EXO_RIGHT_QUEUE, for EXO_QUEUE_THREAD
- *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT EXO_RIGHT_DIRECT
+ *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT EXO_RIGHT_DIRECT, for a @priority above
+ *	medium EXO_RIGHT_PRIORITY
  * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
  * @depth: commands submitted and not yet consumed, 1 to out_depth_max of the
  *	controller; command ids are 0 to @depth - 1
@@ -1247,6 +1270,9 @@ struct exo_dma_detach {
  * @node: EXO_QUEUE_NODE: NUMA node of the memory of its rings and lists; ENOMEM if there is
  *	none left, or none that the caller's cpuset may have. Without the flag 0: near the
  *	device, as far as there is some
+ * @priority: EXO_PRIORITY_*; another than EXO_PRIORITY_DEFAULT wants a controller with
+ *	EXO_CONTROLLER_PRIORITY
+ * @__reserved: must be 0
  *
  * Mapping the first region needs EXO_RIGHT_SUBMIT, the second that or EXO_RIGHT_READ.
  *
@@ -1279,8 +1305,8 @@ struct exo_dma_detach {
  * on. Whoever waits for the queue is woken by a refusal.
  *
  * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, ENODEV, EACCES,
- * EINVAL, EDQUOT, EIO and ETIMEDOUT from the device, EOPNOTSUPP as for EXO_DMA_ATTACH, and
- * as above, ELOOP, ENOSPC, ENOMEM, EINTR.
+ * EINVAL, EDQUOT, EIO and ETIMEDOUT from the device, EOPNOTSUPP as for EXO_DMA_ATTACH,
+ * @priority, and as above, ELOOP, ENOSPC, ENOMEM, EINTR.
  */
 struct exo_queue_create {
 	__u32 size;
@@ -1306,6 +1332,8 @@ struct exo_queue_create {
 	__aligned_u64 out_lists_offset;
 	__u32 irq_cpu;
 	__s32 node;
+	__u32 priority;
+	__u32 __reserved;
 };
 
 /**
@@ -1358,6 +1386,9 @@ struct exo_queue_status {
  * @out_irq_cpu: where its interrupts go at present, or EXO_CPU_NONE: it has none, is dead, or
  *	that CPU went offline before anybody waited for one
  * @out_node: NUMA node of its memory
+ * @out_priority: EXO_PRIORITY_LOW to EXO_PRIORITY_URGENT; EXO_PRIORITY_DEFAULT: the device has
+ *	no priorities
+ * @__reserved: must be 0
  *
  * Works on a dead queue, and when the capability was taken, until it is dropped.
  *
@@ -1383,6 +1414,8 @@ struct exo_queue_query {
 	__aligned_u64 out_thread_ns;
 	__u32 out_irq_cpu;
 	__s32 out_node;
+	__u32 out_priority;
+	__u32 __reserved;
 };
 
 /**

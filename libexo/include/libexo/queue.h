@@ -68,6 +68,8 @@ struct exo_direct;
  * @irq_cpu: where its interrupts go, which wake who sleeps for completions: EXO_IRQ_ON(number),
  *	a CPU of the caller's, or 0: where the kernel sends them
  * @node: NUMA node of the memory of its rings: EXO_NODE_ON(number), or 0: near the device
+ * @priority: EXO_PRIORITY_LOW to EXO_PRIORITY_URGENT, of devices that have priorities; those
+ *	above EXO_PRIORITY_MEDIUM want the right EXO_RIGHT_PRIORITY; 0: medium, if there are some
  */
 struct exo_queue_options {
 	uint32_t size;
@@ -81,6 +83,7 @@ struct exo_queue_options {
 	uint32_t times;
 	uint32_t irq_cpu;
 	uint32_t node;
+	uint32_t priority;
 };
 
 #define EXO_SPIN_NONE (~0u)
@@ -213,14 +216,16 @@ const char *exo_queue_mode(const struct exo_queue *q);
 const char *exo_queue_completion(const struct exo_queue *q);
 
 /**
- * exo_queue_irq_cpu, exo_queue_node - where a queue is
+ * exo_queue_irq_cpu, exo_queue_node, exo_queue_priority - where a queue is, and how urgent
  * @q: the queue
  *
- * The CPU that its interrupts go to at present, and the NUMA node of its memory; asks the
- * kernel. -1: it has none, or the queue is emulated or taken back.
+ * The CPU that its interrupts go to at present, the NUMA node of its memory, and
+ * EXO_PRIORITY_*, 0 where the device has none; asks the kernel. -1: it has none, or the queue
+ * is emulated or taken back.
  */
 int exo_queue_irq_cpu(const struct exo_queue *q);
 int exo_queue_node(const struct exo_queue *q);
+int exo_queue_priority(const struct exo_queue *q);
 
 /* The names of the layers below: capability number, NVMe queue id, handle. */
 uint32_t exo_queue_cap(const struct exo_queue *q);
