@@ -159,7 +159,7 @@ static bool exo_admin_poll(struct exo_nvme *nvme)
 		any = true;
 	}
 	if (any)
-		writel(admin->cq_head, exo_nvme_cq_doorbell(nvme, 0));
+		exo_doorbell_ring_admin_cq(nvme, admin->cq_head);
 	return any;
 }
 
@@ -196,7 +196,7 @@ static void exo_admin_place(struct exo_nvme *nvme, struct nvme_command *cmd, u16
 	if (++admin->sq_tail == EXO_ADMIN_ENTRIES)
 		admin->sq_tail = 0;
 	dma_wmb();
-	writel(admin->sq_tail, exo_nvme_sq_doorbell(nvme, 0));
+	exo_doorbell_ring_admin_sq(nvme, admin->sq_tail);
 }
 
 static void exo_admin_submit(struct exo_nvme *nvme, struct nvme_command *cmd)
@@ -345,6 +345,20 @@ int exo_admin_get_features(struct exo_nvme *nvme, u32 feature, u32 dword11,
 	};
 
 	return exo_admin_run(nvme, &cmd, answer);
+}
+
+int exo_admin_set_doorbells(struct exo_nvme *nvme, u64 shadows, u64 events)
+{
+	struct exo_admin_answer answer;
+	struct nvme_command cmd = {
+		.dbbuf = {
+			.opcode = nvme_admin_dbbuf,
+			.prp1 = cpu_to_le64(shadows),
+			.prp2 = cpu_to_le64(events),
+		},
+	};
+
+	return exo_admin_run(nvme, &cmd, &answer);
 }
 
 /* Asks for pairs; the device answers how many of each kind there are. */

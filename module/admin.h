@@ -90,6 +90,8 @@ int exo_admin_create_cq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u
 /* @priority: EXO_PRIORITY_*, which a device without priorities ignores. */
 int exo_admin_create_sq(struct exo_nvme *nvme, u32 qid, u32 entries, u64 addr, u32 priority,
 			struct exo_admin_answer *answer);
+/* Doorbell Buffer Config; section 5.8 */
+int exo_admin_set_doorbells(struct exo_nvme *nvme, u64 shadows, u64 events);
 int exo_admin_delete_cq(struct exo_nvme *nvme, u32 qid);
 int exo_admin_delete_sq(struct exo_nvme *nvme, u32 qid);
 

@@ -203,6 +203,8 @@ int exo_controller_query(struct exo_call *call)
 	cmd->out_state = test_bit(EXO_NVME_FAILED, &nvme->state) ? EXO_CONTROLLER_FAILED
 								 : EXO_CONTROLLER_LIVE;
 	cmd->out_features = nvme->features;
+	if (READ_ONCE(nvme->doorbells.used))
+		cmd->out_features |= EXO_CONTROLLER_SHADOW_DOORBELLS;
 	cmd->out_queues = controller->budget.limit;
 	cmd->out_queues_used = exo_budget_used(&controller->budget);
 	cmd->out_depth_max = nvme->depth_max;

@@ -35,12 +35,13 @@ void exo_exclusive_leave(struct exo_nvme *nvme)
 	if (!atomic_dec_and_test(&nvme->exclusive_uses))
 		return;
 	guard(rwsem_write)(&nvme->busy);
-	if (nvme->direct) {
-		exo_nvme_restart(nvme);
-		exo_extent_forget_all(nvme);
-	}
-	nvme->direct = false;
 	nvme->exclusive = NULL;
+	/* With shadows of its doorbells again, too. */
+	if (nvme->direct || nvme->has_shadows)
+		exo_nvme_restart(nvme);
+	if (nvme->direct)
+		exo_extent_forget_all(nvme);
+	nvme->direct = false;
 }
 
 /* Queues and attachments are on its lists until the hardware has nothing of them. */
@@ -62,5 +63,8 @@ int exo_exclusive_begin(struct exo_controller *controller)
 	atomic_set(&nvme->exclusive_uses, 1);
 	nvme->exclusive = controller;
 	controller->joined = true;
-	return 0;
+	/* Programs may ring its registers, which a controller with shadows does not look at. */
+	if (nvme->doorbells.used)
+		exo_nvme_restart(nvme);
+	return exo_nvme_usable(nvme) ? 0 : -ENODEV;
 }

@@ -5,7 +5,8 @@
  * so commands that nobody checks reach nothing of anybody else's.
  *
  * It begins only when nobody has anything there, and lasts as long as a controller object
- * or a queue of its own lives. If a direct queue was among them the controller is reset then,
+ * or a queue of its own lives. A controller whose doorbells have shadows is reset when it begins, to
+ * be without, and when it ends. If a direct queue was among them the controller is reset then, too,
  * and what it said of its namespaces is forgotten, with the extents that rest on it: their
  * holder could have it say anything.
  */

@@ -210,8 +210,11 @@ static int exo_nvme_enable(struct exo_nvme *nvme)
 	if (ret)
 		return ret;
 	exo_quarantine_release(nvme->address);
-	trace_exo_reset(nvme, nvme->direct ? "no longer exclusive" : "bind");
+	trace_exo_reset(nvme, nvme->exclusive ? "exclusive"
+			      : nvme->root    ? "no longer exclusive"
+					      : "bind");
 	/* Steps 3 to 6: admin queue, configuration, enable, wait until it is. */
+	exo_doorbells_forget(nvme);
 	exo_admin_reset(nvme);
 	writel(cc, nvme->regs + NVME_REG_CC);
 	return exo_nvme_wait_status(nvme, NVME_CSTS_RDY, NVME_CSTS_RDY);
@@ -265,6 +268,7 @@ static void exo_nvme_learn(struct exo_nvme *nvme, const struct nvme_id_ctrl *id)
 	nvme->notices = le32_to_cpu(id->oaes);
 	nvme->cntlid = le16_to_cpu(id->cntlid);
 	nvme->cmic = id->cmic;
+	nvme->has_shadows = le16_to_cpu(id->oacs) & NVME_CTRL_OACS_DBBUF_SUPP;
 	nvme->transfer_max = max;
 	if (id->mdts && id->mdts < 32 - 12)
 		nvme->transfer_max = min(max, EXO_NVME_PAGE << id->mdts);
@@ -368,9 +372,9 @@ int exo_nvme_start(struct exo_nvme *nvme)
 	ret = exo_nvme_identify(nvme);
 	if (!ret)
 		ret = exo_nvme_read_weights(nvme);
-	if (ret)
-		return ret;
-	return exo_nvme_set_queues(nvme, &nvme->queues);
+	if (!ret)
+		ret = exo_nvme_set_queues(nvme, &nvme->queues);
+	return ret ? ret : exo_doorbells_tell(nvme);
 }
 
 /* ---- failure ---- */
@@ -420,7 +424,7 @@ void exo_nvme_restart(struct exo_nvme *nvme)
 		exo_nvme_fail(nvme, "it does not say what it is after a reset");
 	else if (exo_nvme_set_queues(nvme, &queues) || queues < nvme->queues)
 		exo_nvme_fail(nvme, "it has fewer queues after a reset");
-	else
+	else if (!exo_doorbells_tell(nvme))
 		exo_async_start(nvme);
 }
 

@@ -19,6 +19,7 @@
 #include "admin.h"
 #include "async.h"
 #include "dma.h"
+#include "doorbell.h"
 #include "identify.h"
 
 struct exo_cap;
@@ -75,6 +76,8 @@ struct pci_dev;
  * @async: what it tells unasked
  * @cntlid: controller identifier
  * @cmic: what the subsystem may have several of
+ * @has_shadows: it has Doorbell Buffer Config
+ * @doorbells: those of its queues
  * @dma: the way to memory
  * @admin: the admin queue
  * @root: root of the derivation tree
@@ -123,6 +126,8 @@ struct exo_nvme {
 	struct exo_async async;
 	u16 cntlid;
 	u8 cmic;
+	bool has_shadows;
+	struct exo_doorbells doorbells;
 
 	struct exo_dma dma;
 	struct exo_admin admin;

@@ -79,9 +79,12 @@ static int exo_pci_start(struct exo_nvme *nvme)
 		pci_err(nvme->pdev, "no DMA ownership (%d): is its IOMMU group shared?\n", ret);
 		return ret;
 	}
-	ret = exo_admin_init(nvme);
+	ret = exo_doorbells_init(nvme);
 	if (ret)
 		goto out_dma;
+	ret = exo_admin_init(nvme);
+	if (ret)
+		goto out_doorbells;
 	pci_set_master(nvme->pdev);
 	ret = exo_pci_enable_irq(nvme);
 	if (ret)
@@ -100,6 +103,8 @@ out_irq:
 out_admin:
 	exo_nvme_disable(nvme);
 	exo_admin_exit(nvme);
+out_doorbells:
+	exo_doorbells_exit(nvme);
 out_dma:
 	exo_dma_exit(&nvme->dma);
 	return ret;
@@ -179,6 +184,7 @@ static void exo_pci_remove(struct pci_dev *pdev)
 	exo_nvme_shutdown(nvme);
 	exo_pci_disable_irq(nvme);
 	exo_admin_exit(nvme);
+	exo_doorbells_exit(nvme);
 	exo_dma_exit(&nvme->dma);
 	exo_nvme_unmap_regs(nvme);
 	pci_release_region(pdev, 0);

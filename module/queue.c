@@ -398,8 +398,7 @@ static int exo_queue_take_qid(struct exo_queue *q)
 		return -ENOSPC;
 	__set_bit(qid, nvme->qids);
 	q->qid = qid;
-	q->sq_doorbell = exo_nvme_sq_doorbell(nvme, qid);
-	q->cq_doorbell = exo_nvme_cq_doorbell(nvme, qid);
+	exo_doorbells_of(nvme, qid, &q->sq_doorbell, &q->cq_doorbell);
 	return 0;
 }
 

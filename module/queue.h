@@ -17,6 +17,7 @@
 #include <linux/workqueue.h>
 
 #include "dma.h"
+#include "doorbell.h"
 #include "object.h"
 #include "poller.h"
 
@@ -93,7 +94,7 @@ struct exo_quiesce {
  * @status: what the program is told
  * @sq: the device's submission queue
  * @cq: its completion queue
- * @sq_doorbell, @cq_doorbell: registers
+ * @sq_doorbell, @cq_doorbell: theirs
  *
  * All counts are of events since creation, modulo 2^32:
  * @taken: commands taken from the ring, hence submitted
@@ -156,8 +157,8 @@ struct exo_queue {
 	struct exo_queue_status *status;
 	struct exo_dma_buf sq;
 	struct exo_dma_buf cq;
-	void __iomem *sq_doorbell;
-	void __iomem *cq_doorbell;
+	struct exo_doorbell sq_doorbell;
+	struct exo_doorbell cq_doorbell;
 
 	u32 taken;
 	u32 posted;

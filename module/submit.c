@@ -154,7 +154,7 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 static void exo_queue_ring_cq(struct exo_queue *q)
 {
 	q->rung = q->consumed;
-	writel(q->rung & q->mask, q->cq_doorbell);
+	exo_doorbell_ring(&q->cq_doorbell, q->rung & q->mask);
 }
 
 /*
@@ -165,8 +165,7 @@ static void exo_submit_ring(struct exo_queue *q)
 {
 	if (q->taken - q->rung > q->mask)
 		exo_queue_ring_cq(q);
-	/* Commands before doorbell: writel() orders. */
-	writel(q->taken & q->mask, q->sq_doorbell);
+	exo_doorbell_ring(&q->sq_doorbell, q->taken & q->mask);
 	WRITE_ONCE(q->status->sq_head, q->taken);
 }
 

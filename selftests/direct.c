@@ -167,6 +167,42 @@ TEST_F(exclusive, others_are_kept_out_until_the_last_controller_and_queue_are_de
 	EXPECT_EQ(0, queue_attach(t->grantor, q.out_cap, extent));
 }
 
+/* Whether doorbells of checked queues lie in memory; of a direct one they are registers. */
+static bool shadowed(const struct tenant *t)
+{
+	struct exo_controller_query c;
+
+	return !controller_query(t->grantor, t->root_controller, &c) &&
+	       (c.out_features & EXO_CONTROLLER_SHADOW_DOORBELLS);
+}
+
+TEST_F(exclusive, doorbells_lie_in_memory_but_while_the_function_is_somebodys_alone)
+{
+	struct tenant *t = &self->t;
+	struct exo_queue_create q;
+	struct buffer b;
+	struct ring ring;
+	__u32 extent;
+
+	if (!shadowed(t))
+		SKIP(return, "it has no Doorbell Buffer Config");
+	ASSERT_EQ(0, buffer_alloc(t->grantor, t->root_pool, EXO_ORDER_4K, 1, &b));
+	ASSERT_EQ(0, exclusive_create(t->grantor, t->root_controller, DIRECT_RIGHTS, &self->cap));
+	EXPECT_FALSE(shadowed(t));
+	ASSERT_EQ(0, queue_create(t->grantor, self->cap, DEPTH, &q));
+	ASSERT_EQ(0, drop(t->grantor, self->cap));
+	EXPECT_FALSE(shadowed(t));
+	ASSERT_EQ(0, drop(t->grantor, q.out_cap));
+	EXPECT_TRUE(shadowed(t));
+	/* And works. */
+	ASSERT_EQ(0, ring_create(t->grantor, t->root_controller, DEPTH, &ring));
+	ASSERT_EQ(0, extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST,
+				   EXTENT_BLOCKS, &extent));
+	ASSERT_EQ(0, queue_attach(t->grantor, ring.cap, extent));
+	ASSERT_EQ(0, buffer_attach(t->grantor, t->root_controller, &b));
+	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 1, b.offset));
+}
+
 TEST_F(exclusive, a_session_that_closes_leaves_the_function_to_others)
 {
 	struct tenant *t = &self->t;

@@ -905,6 +905,8 @@ struct exo_controller_create {
 #define EXO_CONTROLLER_ZONED (1u << 6)	   /* the zoned namespace command set */
 #define EXO_CONTROLLER_PLACEMENT (1u << 7) /* flexible data placement */
 #define EXO_CONTROLLER_PRIORITY (1u << 8)  /* weighted round robin among its queues */
+/* doorbells of checked queues lie in memory (Doorbell Buffer Config): not while it is exclusive */
+#define EXO_CONTROLLER_SHADOW_DOORBELLS (1u << 9)
 
 /**
  * struct exo_controller_query - ioctl(EXO_CONTROLLER_QUERY): what it is
