@@ -546,6 +546,7 @@ int exo_cap_query(struct exo_call *call)
 	cmd->out_nsid = 0;
 	cmd->out_address = 0;
 	cmd->out_qid = 0;
+	cmd->out_mode = 0;
 	cmd->out_copy_ranges = 0;
 	cmd->out_copy_range_blocks = 0;
 	cmd->out_copy_blocks = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What must hold for direct queues, and their doorbells.
+ * What must hold for direct and unsafe queues, and their doorbells.
  *
  * The page that holds a queue's doorbells holds those of the admin queue too. Its holder
  * can have the device look at the admin submission queue, but not write there: the device
@@ -8,9 +8,12 @@
  * command under way, or an entry that was scrubbed. What comes of it, as all that the
  * device says on such a function, is taken for hostile.
  */
+#include <linux/capability.h>
 #include <linux/iommu.h>
+#include <linux/panic.h>
 #include <linux/pci.h>
 #include <linux/sched/signal.h>
+#include <linux/security.h>
 
 #include "controller.h"
 #include "direct.h"
@@ -164,16 +167,68 @@ static int exo_direct_ask(const struct exo_controller *controller, u32 *nsid)
 	return exo_direct_check_namespaces(nvme, nsid);
 }
 
+/* What the device can write to: memory, and with it interrupts. */
+static int exo_direct_check_bounds(struct exo_call *call, const struct exo_nvme *nvme)
+{
+	u32 field = EXO_FIELD(queue_create, mode);
+
+	if (!nvme->dma.domain)
+		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_UNTRANSLATED, field, 0, 0);
+	if (!iommu_group_has_isolated_msi(nvme->dma.group))
+		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_INTERRUPTS, field, 0, 0);
+	return 0;
+}
+
+/*
+ * Nothing bounds it: then who has it must be one who may write to all memory anyway. The
+ * opener too: whoever has the session would have the queue.
+ */
+static int exo_direct_check_privilege(struct exo_call *call)
+{
+	u32 lacking;
+
+	if (!capable(CAP_SYS_RAWIO))
+		lacking = 0;
+	else if (!file_ns_capable(call->file, &init_user_ns, CAP_SYS_RAWIO))
+		lacking = 1;
+	else if (security_locked_down(LOCKDOWN_DEV_MEM))
+		lacking = 2;
+	else
+		return 0;
+	return exo_refuse(call, -EPERM, EXO_REASON_PRIVILEGE, EXO_FIELD(queue_create, mode),
+			  lacking, CAP_SYS_RAWIO);
+}
+
+static int exo_direct_check_unsafe(struct exo_call *call, const struct exo_nvme *nvme)
+{
+	int ret = exo_direct_check_privilege(call);
+
+	if (ret || !nvme->dma.domain)
+		return ret;
+	return exo_refuse(call, -EINVAL, EXO_REASON_MODE, EXO_FIELD(queue_create, mode),
+			  EXO_QUEUE_UNSAFE, EXO_QUEUE_DIRECT);
+}
+
+void exo_direct_confess(struct exo_nvme *nvme)
+{
+	if (test_and_set_bit(EXO_NVME_UNSAFE, &nvme->state))
+		return;
+	add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+	pci_warn(nvme->pdev,
+		 "%s[%d] has an unsafe queue, which reaches all memory: kernel tainted\n",
+		 current->comm, task_tgid_nr(current));
+}
+
 int exo_direct_check(struct exo_call *call, const struct exo_controller *controller)
 {
 	struct exo_nvme *nvme = controller->nvme;
 	u32 field = EXO_FIELD(queue_create, mode), nsid = 0;
 	int ret;
 
-	if (!nvme->dma.domain)
-		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_UNTRANSLATED, field, 0, 0);
-	if (!iommu_group_has_isolated_msi(nvme->dma.group))
-		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_INTERRUPTS, field, 0, 0);
+	ret = call->arg.queue_create.mode == EXO_QUEUE_UNSAFE ? exo_direct_check_unsafe(call, nvme)
+							      : exo_direct_check_bounds(call, nvme);
+	if (ret)
+		return ret;
 	if (exo_direct_doorbells_shared(nvme))
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_DOORBELLS, field, 0, 0);
 	ret = exo_direct_ask(controller, &nsid);

@@ -2,7 +2,7 @@
 /*
  * Direct queues: the program writes the device's submission queue and rings its
  * doorbells. Nobody checks its commands; what they reach is bounded by the IOMMU and
- * by the function being its holder's alone.
+ * by the function being its holder's alone. Of unsafe queues it is bounded by nothing.
  */
 #ifndef EXO_DIRECT_H
 #define EXO_DIRECT_H
@@ -11,6 +11,7 @@
 
 struct exo_call;
 struct exo_controller;
+struct exo_nvme;
 struct exo_pfn;
 struct exo_queue;
 struct exo_queue_create;
@@ -19,6 +20,9 @@ struct exo_queue_create;
 
 /* Is all there that keeps such a queue in its bounds? 0 or the refusal, each with its reason. */
 int exo_direct_check(struct exo_call *call, const struct exo_controller *controller);
+
+/* There is an unsafe queue: the kernel is tainted, and its log has who began. */
+void exo_direct_confess(struct exo_nvme *nvme);
 
 /* Doorbell page 0 or 1 of the queue: registers, or once it is dead a page of all ones. */
 void exo_direct_doorbell(const struct exo_queue *q, u32 which, struct exo_pfn *at);

@@ -58,7 +58,7 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP(EXO_INFO, exo_info, exo_session_info),
 	EXO_OP_RESERVED(EXO_CLAIM, exo_claim, exo_session_claim),
 	EXO_OP(EXO_CAP_DERIVE, exo_cap_derive, exo_cap_derive),
-	EXO_OP_RESERVED(EXO_CAP_QUERY, exo_cap_query, exo_cap_query),
+	EXO_OP(EXO_CAP_QUERY, exo_cap_query, exo_cap_query),
 	EXO_OP_FULL(EXO_CAP_LIST, exo_cap_list, EXO_LIST_ASKED | EXO_LIST_TAKEN,
 		    offsetof(struct exo_cap_list, __reserved), exo_session_list),
 	EXO_OP_RESERVED(EXO_CAP_DROP, exo_cap_drop, exo_session_drop),

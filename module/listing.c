@@ -41,6 +41,7 @@ static void exo_listing_describe_object(struct exo_object *obj, struct exo_tree_
 	entry->unit_shift = about.out_unit_shift;
 	entry->nsid = about.out_nsid;
 	entry->qid = about.out_qid;
+	entry->mode = about.out_mode;
 	if (!budget)
 		return;
 	entry->budget = budget->limit;

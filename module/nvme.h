@@ -49,6 +49,7 @@ struct pci_dev;
 #define EXO_NVME_DYING 0  /* unbind or shutdown has begun: nothing new */
 #define EXO_NVME_FAILED 1 /* no answer or fatal status: nothing new until bound again */
 #define EXO_NVME_QUIET 2  /* disabled or gone: it starts no DMA any more */
+#define EXO_NVME_UNSAFE 3 /* there is, or was since its last reset, an unsafe queue */
 
 /**
  * struct exo_nvme - one bound function
@@ -83,7 +84,7 @@ struct pci_dev;
  * @root: root of the derivation tree
  * @controller: the object that root claims name: all queues
  * @exclusive: what has the function to itself, or NULL. Written with @busy held for writing
- * @direct: since it is, there was a direct queue; likewise
+ * @direct: since it is, there was a direct or an unsafe queue; likewise
  * @exclusive_uses: controller objects and queues that keep it so
  * @busy: read: a call is using the hardware and what it makes is on no list yet;
  *	write: unbind waits for such calls. Nothing of a program is touched under it
@@ -196,6 +197,11 @@ void exo_nvme_unmap_regs(struct exo_nvme *nvme);
 static inline bool exo_nvme_usable(struct exo_nvme *nvme)
 {
 	return !(READ_ONCE(nvme->state) & (BIT(EXO_NVME_DYING) | BIT(EXO_NVME_FAILED)));
+}
+
+static inline bool exo_nvme_is_unsafe(struct exo_nvme *nvme)
+{
+	return test_bit(EXO_NVME_UNSAFE, &nvme->state);
 }
 
 static inline bool exo_nvme_is_quiet(struct exo_nvme *nvme)

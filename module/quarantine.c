@@ -3,7 +3,8 @@
  * Quarantine. A controller that failed, could not be disabled, and has no IOMMU before it
  * may still write to whatever it was told of. Such frames stay in use, and charged, until
  * the function at that address is seen to be disabled: at the next try (unbind), or when
- * it is reset to be bound again. Should there be no memory to remember one, it is kept for
+ * it is reset to be bound again. So does what commands of an unsafe queue might name, until the
+ * function is reset for others. Should there be no memory to remember one, it is kept for
  * ever.
  */
 #include <linux/cleanup.h>
@@ -52,7 +53,9 @@ void exo_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)
 {
 	struct exo_quarantined *entry = kzalloc(sizeof(*entry), GFP_KERNEL);
 
-	pci_err(nvme->pdev, "%llu frames quarantined: it may still write to them\n", frames);
+	if (!exo_nvme_is_unsafe(nvme))
+		pci_err(nvme->pdev, "%llu frames quarantined: it may still write to them\n",
+			frames);
 	exo_object_get(obj);
 	exo_object_use(obj);
 	exo_quarantine_count(obj, frames);

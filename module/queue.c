@@ -174,7 +174,7 @@ static void exo_queue_unmap(struct exo_queue *q)
 {
 	struct exo_nvme *nvme = q->nvme;
 
-	if (q->made_cq && exo_nvme_may_write(nvme))
+	if (q->made_cq && (exo_nvme_may_write(nvme) || q->mode == EXO_QUEUE_UNSAFE))
 		exo_quarantine(nvme, &q->object, exo_rings_frames(q));
 	exo_rings_unmap(q);
 }
@@ -329,6 +329,7 @@ static void exo_queue_describe(struct exo_object *obj, struct exo_cap_query *que
 {
 	query->out_address = exo_queue_of(obj)->nvme->address;
 	query->out_qid = exo_queue_of(obj)->qid;
+	query->out_mode = exo_queue_of(obj)->mode;
 }
 
 static const struct exo_object_ops exo_queue_ops = {
@@ -443,9 +444,13 @@ static int exo_queue_start(struct exo_queue *q, struct exo_call *call,
 		/* Read with @busy held for writing. */
 		if (!ret)
 			WRITE_ONCE(nvme->direct, true);
+		if (!ret && q->mode == EXO_QUEUE_UNSAFE)
+			exo_direct_confess(nvme);
 	}
 	if (!ret)
 		ret = exo_rings_map(q);
+	if (!ret && q->mode == EXO_QUEUE_UNSAFE && !exo_rings_physical(q))
+		ret = -EOPNOTSUPP;
 	if (!ret)
 		ret = exo_queue_take_qid(q);
 	if (!ret && !(call->arg.queue_create.flags & EXO_QUEUE_POLLED))
@@ -533,9 +538,9 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 	u64 left;
 	int ret;
 
-	if (cmd->mode > EXO_QUEUE_DIRECT)
+	if (cmd->mode > EXO_QUEUE_UNSAFE)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, mode),
-				  cmd->mode, EXO_QUEUE_DIRECT);
+				  cmd->mode, EXO_QUEUE_UNSAFE);
 	if (!cmd->depth || cmd->depth > controller->nvme->depth_max)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(queue_create, depth),
 				  cmd->depth, controller->nvme->depth_max);
@@ -546,7 +551,7 @@ static int exo_queue_check_create(struct exo_call *call, struct exo_controller *
 		ret = exo_queue_check_node(call);
 	if (!ret)
 		ret = exo_queue_check_priority(call, controller->nvme);
-	if (!ret && cmd->mode == EXO_QUEUE_DIRECT)
+	if (!ret && cmd->mode != EXO_QUEUE_CHECKED)
 		ret = exo_direct_check(call, controller);
 	if (ret)
 		return ret;
@@ -572,7 +577,7 @@ int exo_queue_create(struct exo_call *call)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
 	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0) |
-		     (cmd->mode == EXO_QUEUE_DIRECT ? EXO_RIGHT_DIRECT : 0) |
+		     (cmd->mode != EXO_QUEUE_CHECKED ? EXO_RIGHT_DIRECT : 0) |
 		     (cmd->priority > EXO_PRIORITY_MEDIUM ? EXO_RIGHT_PRIORITY : 0);
 	struct exo_admin_answer answer = {};
 	struct exo_controller *controller;

@@ -81,7 +81,7 @@ struct exo_quiesce {
  *
  * Fixed:
  * @qid: NVMe queue identifier
- * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
+ * @mode: EXO_QUEUE_CHECKED, EXO_QUEUE_DIRECT or EXO_QUEUE_UNSAFE
  * @node: NUMA node that its memory must be of, or NUMA_NO_NODE
  * @priority: EXO_PRIORITY_*, as the device was told; EXO_PRIORITY_DEFAULT: it has none
  * @depth: commands that may be submitted and not consumed
@@ -208,9 +208,10 @@ static inline struct exo_queue *exo_queue_of(struct exo_object *obj)
 	return container_of(obj, struct exo_queue, object);
 }
 
+/* Or unsafe, which is the same without bounds. */
 static inline bool exo_queue_is_direct(const struct exo_queue *q)
 {
-	return q->mode == EXO_QUEUE_DIRECT;
+	return q->mode != EXO_QUEUE_CHECKED;
 }
 
 static inline u32 exo_queue_completion(const struct exo_queue *q)

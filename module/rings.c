@@ -49,21 +49,34 @@ int exo_rings_alloc(struct exo_queue *q)
 	return 0;
 }
 
+/* Scattered; but where no IOMMU has them one behind the other a program must know one address. */
+static int exo_rings_alloc_lists(struct exo_queue *q)
+{
+	u32 step = q->mode == EXO_QUEUE_UNSAFE ? q->list_pages : 1, i, j;
+	struct exo_dma *dma = &q->nvme->dma;
+
+	for (i = 0; i < q->list_pages; i += step) {
+		void *pages = exo_dma_pages(dma, step * PAGE_SIZE, dma->gfp, q->node);
+
+		if (!pages)
+			return -ENOMEM;
+		for (j = 0; j < step; j++)
+			q->lists[i + j] = virt_to_page(pages + j * PAGE_SIZE);
+	}
+	return 0;
+}
+
 static int exo_rings_map_lists(struct exo_queue *q)
 {
 	struct exo_dma *dma = &q->nvme->dma;
-	u32 i;
+	int ret;
 
 	q->lists = kvcalloc(q->list_pages, sizeof(*q->lists), EXO_GFP);
 	if (!q->lists)
 		return -ENOMEM;
-	for (i = 0; i < q->list_pages; i++) {
-		void *page = exo_dma_pages(dma, PAGE_SIZE, dma->gfp, q->node);
-
-		if (!page)
-			return -ENOMEM;
-		q->lists[i] = virt_to_page(page);
-	}
+	ret = exo_rings_alloc_lists(q);
+	if (ret)
+		return ret;
 	return exo_dma_map(dma, &q->lists_map, q->lists, q->list_pages, 0, EXO_DMA_DEVICE_READS);
 }
 
@@ -81,6 +94,14 @@ int exo_rings_map(struct exo_queue *q)
 		return ret;
 	return exo_dma_buf_alloc_on(dma, &q->cq, entries * sizeof(struct nvme_completion),
 				    EXO_DMA_DEVICE_WRITES, q->node);
+}
+
+bool exo_rings_physical(const struct exo_queue *q)
+{
+	u32 last = q->list_pages - 1;
+
+	return exo_dma_addr(&q->sq.map, 0, 0) == virt_to_phys(q->sq.va) &&
+	       exo_dma_addr(&q->lists_map, last, 0) == page_to_phys(q->lists[last]);
 }
 
 u64 exo_rings_frames(const struct exo_queue *q)

@@ -28,6 +28,9 @@ void exo_rings_unmap(struct exo_queue *q);
 
 void exo_rings_free(struct exo_queue *q);
 
+/* Does the device have it at physical addresses, as who has an unsafe queue takes for granted? */
+bool exo_rings_physical(const struct exo_queue *q);
+
 /* Page frames, of those that a device may write to while it can reach memory. */
 u64 exo_rings_frames(const struct exo_queue *q);
 

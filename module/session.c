@@ -150,9 +150,9 @@ int exo_session_info(struct exo_call *call)
 static int exo_claim_allowed(struct exo_call *call)
 {
 	if (!capable(CAP_SYS_ADMIN))
-		return exo_refuse(call, -EPERM, EXO_REASON_PRIVILEGE, 0, 0, 0);
+		return exo_refuse(call, -EPERM, EXO_REASON_PRIVILEGE, 0, 0, CAP_SYS_ADMIN);
 	if (!file_ns_capable(call->file, &init_user_ns, CAP_SYS_ADMIN))
-		return exo_refuse(call, -EPERM, EXO_REASON_PRIVILEGE, 0, 1, 0);
+		return exo_refuse(call, -EPERM, EXO_REASON_PRIVILEGE, 0, 1, CAP_SYS_ADMIN);
 	return 0;
 }
 

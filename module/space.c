@@ -292,6 +292,19 @@ static bool exo_attachment_drain(struct exo_attachment *att)
 	return !exo_nvme_may_write(nvme);
 }
 
+/*
+ * Nobody knows whether a command of an unsafe queue still names it: until the device is reset
+ * one may. The reset that ends this comes before or after.
+ */
+static void exo_attachment_quarantine(struct exo_attachment *att, bool drained)
+{
+	struct exo_nvme *nvme = att->space->nvme;
+
+	guard(rwsem_read)(&nvme->busy);
+	if (!drained || exo_nvme_is_unsafe(nvme))
+		exo_quarantine(nvme, &att->frames->object, att->pages);
+}
+
 static void exo_attachment_unmap(struct exo_attachment *att)
 {
 	struct exo_nvme *nvme = att->space->nvme;
@@ -307,8 +320,7 @@ static void exo_attachment_sever(struct exo_binding *binding)
 	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 	struct exo_space *space = att->space;
 
-	if (!exo_attachment_drain(att))
-		exo_quarantine(space->nvme, &att->frames->object, att->pages);
+	exo_attachment_quarantine(att, exo_attachment_drain(att));
 	/* In this order: who maps next and gets the same address finds its offset free. */
 	exo_attachment_leave(att);
 	exo_attachment_unmap(att);

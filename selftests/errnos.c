@@ -48,7 +48,6 @@ static const struct {
 	  "provoked by coherence in a boot of its own" },
 	{ NULL, "EXO_REASON_UNTRANSLATED", "EOPNOTSUPP", WITH_IOMMU,
 	  "provoked by direct in the boot without an IOMMU" },
-	{ NULL, "EXO_REASON_MODE", "EINVAL", WITHOUT_IOMMU, "there are no direct queues" },
 	{ NULL, "EXO_REASON_INTERRUPTS", "EOPNOTSUPP", ALWAYS,
 	  "the machine's IOMMU remaps interrupts" },
 	{ NULL, "EXO_REASON_SHARED_NAMESPACE", "EOPNOTSUPP", ALWAYS,
@@ -58,11 +57,11 @@ static const struct {
 };
 
 static const char *const programs[] = {
-	"abi",		"session", "cap",     "pool",	"frames",    "map",
-	"controller",	"extent",  "dma",     "queue",	"wait",	     "thread",
-	"events",	"revoke",  "token",   "check",	"fault",     "death",
-	"leave",	"storm",   "removal", "signal", "ranges",    "identify",
-	"asynchronous", "direct",  "zones",   "quotas", "placement", "place",
+	"abi",	     "session", "cap",	    "pool",	    "frames", "map",	"controller",
+	"extent",    "dma",	"queue",    "wait",	    "thread", "events", "revoke",
+	"token",     "check",	"fault",    "death",	    "leave",  "storm",	"removal",
+	"signal",    "ranges",	"identify", "asynchronous", "direct", "zones",	"quotas",
+	"placement", "place",	"unsafe",
 };
 
 #define RECORDS_MAX 20000

@@ -32,7 +32,7 @@ const struct command commands[] = {
 	COMMAND(EXO_INFO, exo_info),
 	COMMAND_RESERVED(EXO_CLAIM, exo_claim),
 	COMMAND(EXO_CAP_DERIVE, exo_cap_derive),
-	COMMAND_RESERVED(EXO_CAP_QUERY, exo_cap_query),
+	COMMAND(EXO_CAP_QUERY, exo_cap_query),
 	{ "EXO_CAP_LIST", EXO_CAP_LIST, sizeof(struct exo_cap_list),
 	  offsetof(struct exo_cap_list, __reserved), EXO_LIST_ASKED | EXO_LIST_TAKEN },
 	COMMAND_RESERVED(EXO_CAP_DROP, exo_cap_drop),

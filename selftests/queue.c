@@ -79,7 +79,7 @@ TEST_F(create, a_depth_that_cannot_be_is_refused)
 
 TEST_F(create, a_mode_that_does_not_exist_is_refused)
 {
-	static const __u32 wrong[] = { 2, 3, 1u << 31, ~0u };
+	static const __u32 wrong[] = { 3, 4, 1u << 31, ~0u };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {

@@ -54,6 +54,20 @@ static void add_rights(struct text *t, uint64_t rights)
 		add(t, "none");
 }
 
+/* CAP_SYS_RAWIO is the privilege of unsafe queues; see EXO_REASON_PRIVILEGE. */
+static void add_privilege(struct text *t, const struct exo_detail *d)
+{
+	if (d->value == 2) {
+		add(t, "the kernel is locked down, which forbids unsafe queues");
+		return;
+	}
+	add(t, "%s lacks %s in the initial user namespace: run as root",
+	    d->value ? "whoever opened the session" : "the caller",
+	    d->limit == 17 ? "CAP_SYS_RAWIO" : "CAP_SYS_ADMIN");
+	if (d->limit != 17)
+		add(t, ", or let exo-run grant what is needed");
+}
+
 static void add_type(struct text *t, uint64_t type)
 {
 	static const char *const names[] = { "nothing",	     "a pool",	  "frames",
@@ -138,8 +152,7 @@ static const struct {
 	REASON(RANGE, "{value} lies outside the capability's range, which ends before {limit}"),
 	REASON(OVERFLOW, "{value} plus the length {limit} is more than 64 bits hold"),
 	REASON(VALUE, "the value {value} at argument byte {field} can never be right{largest}"),
-	REASON(PRIVILEGE, "{who} lacks CAP_SYS_ADMIN in the initial user namespace: run as root, "
-			  "or let exo-run grant what is needed"),
+	REASON(PRIVILEGE, "{privilege}"),
 	REASON(SESSION, "file descriptor {value} is not a session, that is an open " EXO_DEVICE),
 	REASON(DEPTH, "the capability is {value} derivations from its root and the limit is "
 		      "{limit}: derive from one nearer to the root"),
@@ -199,9 +212,10 @@ static const struct {
 	REASON(EXCLUSIVE,
 	       "the function is not this holder's alone: others have queues, frames or "
 	       "extents there, or it is somebody else's alone (exoctl list shows whose)"),
-	REASON(MODE, "the queue is direct: its commands go to the device without a call"),
+	REASON(MODE, "{mode}"),
 	REASON(UNTRANSLATED, "no IOMMU stands before the device, so nothing would bound what a "
-			     "direct queue reaches: boot with one, or use a checked queue"),
+			     "direct queue reaches: boot with one, or use a checked queue "
+			     "(or, as root, an unsafe one)"),
 	REASON(INTERRUPTS, "the IOMMU does not remap interrupts, so a direct queue could raise "
 			   "those of others: enable interrupt remapping, or use a checked queue"),
 	REASON(DOORBELLS, "the device has more than doorbells on the pages of its doorbells: use "
@@ -258,8 +272,14 @@ static void add_token(struct text *t, const char *token, size_t len, int result,
 		add_type(t, d->limit);
 	else if (IS("pci"))
 		add_pci(t, d->value);
-	else if (IS("who"))
-		add(t, d->value ? "whoever opened the session" : "the caller");
+	else if (IS("privilege"))
+		add_privilege(t, d);
+	else if (IS("mode"))
+		add(t,
+		    d->limit == EXO_QUEUE_DIRECT
+			    ? "an IOMMU stands before the device: use a direct queue"
+			    : "the queue is %s: its commands go to the device without a call",
+		    d->value == EXO_QUEUE_UNSAFE ? "unsafe" : "direct");
 	else if (IS("largest") && d->limit)
 		add(t, ": at most %llu", (unsigned long long)d->limit);
 	else if (IS("lbas"))

@@ -122,6 +122,10 @@ static void names_the_figures(void)
 		     "exoctl bind 0010:02:03.3"));
 	CHECK(strstr(explain(-EPERM, EXO_REASON_PRIVILEGE, 0, 0), "the caller lacks"));
 	CHECK(strstr(explain(-EPERM, EXO_REASON_PRIVILEGE, 1, 0), "opened the session lacks"));
+	CHECK(strstr(explain(-EPERM, EXO_REASON_PRIVILEGE, 0, 17), "caller lacks CAP_SYS_RAWIO"));
+	CHECK(strstr(explain(-EPERM, EXO_REASON_PRIVILEGE, 2, 17), "locked down"));
+	CHECK(strstr(explain(-EINVAL, EXO_REASON_MODE, 2, 1), "use a direct queue"));
+	CHECK(strstr(explain(-EINVAL, EXO_REASON_MODE, 2, 0), "the queue is unsafe"));
 	CHECK(strstr(explain(-EIO, EXO_REASON_DEVICE, 0x2, 0), "invalid field in command"));
 	CHECK(strstr(explain(-ETIMEDOUT, EXO_REASON_DEVICE, 60000, 0), "within 60000 ms"));
 	CHECK(strstr(explain(-EINVAL, EXO_REASON_VALUE, 5, 4), "at most 4"));

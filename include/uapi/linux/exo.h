@@ -36,8 +36,9 @@
  *              of another type; a bit that an NVMe command may not have
  *  EOPNOTSUPP  unknown flag, reserved field not zero, an NVMe opcode or a
  *              feature that this kernel or this device does not offer
- *  EPERM       a root claim without CAP_SYS_ADMIN in the initial user namespace
- *              (both of who opened the file and of who calls)
+ *  EPERM       a root claim without CAP_SYS_ADMIN, or an unsafe queue without
+ *              CAP_SYS_RAWIO, in the initial user namespace (both of who opened
+ *              the file and of who calls)
  *  EBADF       session_fd is not a session; eventfd is not an eventfd
  *  ENOENT      no such capability in this session; no such namespace; not
  *              attached; a token that cannot be redeemed
@@ -160,7 +161,7 @@ enum exo_type {
 #define EXO_RIGHT_EXTENT (1u << 6) /* controller: make extents, query namespaces */
 #define EXO_RIGHT_SUBMIT (1u << 7) /* queue: map the rings, attach extents, submit */
 #define EXO_RIGHT_THREAD (1u << 8) /* controller: queues with a polling thread of the kernel's */
-/* DIRECT: controller: have the function exclusively, and direct queues then */
+/* DIRECT: controller: have the function exclusively, and direct or unsafe queues then */
 #define EXO_RIGHT_DIRECT (1u << 9)
 /* PRIORITY: controller: queues of a priority above medium, which others then wait for */
 #define EXO_RIGHT_PRIORITY (1u << 10)
@@ -186,7 +187,8 @@ enum exo_reason {
 	EXO_REASON_RANGE = 8,	   /* ERANGE: offset; value: first bad; limit: end of range */
 	EXO_REASON_OVERFLOW = 9,   /* EOVERFLOW: offset; value: start; limit: length */
 	EXO_REASON_VALUE = 10, /* EINVAL: offset; value; limit: the largest that is right, or 0 */
-	EXO_REASON_PRIVILEGE = 11,  /* EPERM: value 0: the caller, 1: the opener lacks it */
+	EXO_REASON_PRIVILEGE = 11, /* EPERM: value 0: the caller, 1: the opener lacks it; 2: the */
+	/* kernel is locked down; limit: the capability (CAP_SYS_ADMIN, CAP_SYS_RAWIO) */
 	EXO_REASON_SESSION = 12,    /* EBADF: offset of session_fd; value: the fd */
 	EXO_REASON_DEPTH = 13,	    /* ELOOP: value: depth; limit: EXO_DEPTH_MAX */
 	EXO_REASON_TABLE_FULL = 14, /* ENOSPC: limit: entries there are */
@@ -422,7 +424,7 @@ struct exo_cap_derive {
  * @out_copy_ranges: source ranges of one Copy within an extent; 0: there is no Copy
  * @out_copy_range_blocks: logical blocks of each
  * @out_copy_blocks: logical blocks of all
- * @__reserved: must be 0
+ * @out_mode: of a queue: EXO_QUEUE_CHECKED, EXO_QUEUE_DIRECT or EXO_QUEUE_UNSAFE; else 0
  * @out_zone_blocks: logical blocks of each zone of an extent; 0: its namespace is not zoned
  * @out_append_max: bytes of the largest Zone Append
  * @out_open_zones: zones that may be open through the extent and what else shares its quota;
@@ -456,7 +458,7 @@ struct exo_cap_query {
 	__u32 out_copy_ranges;
 	__u32 out_copy_range_blocks;
 	__u32 out_copy_blocks;
-	__u32 __reserved;
+	__u32 out_mode;
 	__aligned_u64 out_zone_blocks;
 	__u32 out_append_max;
 	__u32 out_open_zones;
@@ -673,6 +675,8 @@ struct exo_cap_taken {
  * @deadline: with EXO_TREE_ASKED: until when (CLOCK_MONOTONIC, ns)
  * @budget: of a pool: 4 KiB frames; of a controller: queue pairs; else 0
  * @used: of which in use or handed on
+ * @mode: of a queue: EXO_QUEUE_CHECKED, EXO_QUEUE_DIRECT or EXO_QUEUE_UNSAFE; else 0
+ * @__reserved: 0
  */
 struct exo_tree_entry {
 	__aligned_u64 node;
@@ -694,6 +698,8 @@ struct exo_tree_entry {
 	__aligned_u64 deadline;
 	__aligned_u64 budget;
 	__aligned_u64 used;
+	__u32 mode;
+	__u32 __reserved;
 };
 
 /**
@@ -875,8 +881,9 @@ struct exo_frame_name {
  * An exclusive controller is made only while nobody has a queue, attached frames or an
  * extent on the function. From then on these are made, there, through it and the
  * controllers made through it alone; who holds those is one trust domain. That ends when
- * the last of these controllers and of their queues is dead. If there was a direct queue
- * the device is reset then, and extents that were made there are stale.
+ * the last of these controllers and of their queues is dead. If there was a direct or an
+ * unsafe queue the device is reset then, and extents that were made there are stale. A device
+ * with EXO_CONTROLLER_SHADOW_DOORBELLS is reset when that begins and when it ends; extents stay.
  *
  * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, or is to be
  * exclusive and is in use, ENODEV, EACCES, EINVAL, EDQUOT, ELOOP, ENOSPC, ENOMEM.
@@ -1191,6 +1198,7 @@ struct exo_dma_detach {
 /* mode of a queue */
 #define EXO_QUEUE_CHECKED 0 /* the kernel checks every command */
 #define EXO_QUEUE_DIRECT 1  /* the program rings the device; the IOMMU bounds what it reaches */
+#define EXO_QUEUE_UNSAFE 2  /* the program rings the device, which reaches all memory */
 
 /* flags of struct exo_queue_create */
 #define EXO_QUEUE_POLLED (1u << 0)  /* leave the function's interrupt vectors to others */
@@ -1232,9 +1240,9 @@ struct exo_dma_detach {
  * @flags: EXO_QUEUE_POLLED, EXO_QUEUE_THREAD, EXO_QUEUE_IRQ_CPU, EXO_QUEUE_NODE
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability with EXO_RIGHT_QUEUE, for EXO_QUEUE_THREAD
- *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT EXO_RIGHT_DIRECT, for a @priority above
+ *	EXO_RIGHT_THREAD too, for EXO_QUEUE_DIRECT and EXO_QUEUE_UNSAFE EXO_RIGHT_DIRECT, for a @priority above
  *	medium EXO_RIGHT_PRIORITY
- * @mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT
+ * @mode: EXO_QUEUE_CHECKED, EXO_QUEUE_DIRECT or EXO_QUEUE_UNSAFE
  * @depth: commands submitted and not yet consumed, 1 to out_depth_max of the
  *	controller; command ids are 0 to @depth - 1
  * @out_cap: the queue, with EXO_RIGHT_SUBMIT and EXO_RIGHT_READ; a child of @controller
@@ -1257,7 +1265,7 @@ struct exo_dma_detach {
  * @thread_idle_us: it sleeps when there was nothing to do for so long; at most
  *	EXO_THREAD_IDLE_MAX_US
  *
- * @out_lists: EXO_QUEUE_DIRECT, like the next four, which are left alone else: byte offset,
+ * @out_lists: not EXO_QUEUE_CHECKED, like the next four, which are left alone else: byte offset,
  *	in the first region, of memory for PRP lists: 1 << @out_list_shift bytes for each of
  *	@depth commands
  * @out_list_shift: see there
@@ -1296,6 +1304,20 @@ struct exo_dma_detach {
  * attached. When the queue dies a page of all ones takes the place of the doorbells, and
  * writing there rings nothing.
  *
+ * An unsafe queue is a direct one where there is no IOMMU. Nothing bounds what its commands
+ * reach: all of the device, and all of memory, the kernel's too. So it is made only
+ *
+ *  - where there is no IOMMU before the device (EINVAL, EXO_REASON_MODE: a direct one is to be
+ *    had);
+ *  - if both who opened the session and who calls have CAP_SYS_RAWIO in the initial user
+ *    namespace, and the kernel is not locked down (EPERM);
+ *  - as the first, the third and the fourth condition of a direct one say.
+ *
+ * It taints the kernel (TAINT_USER), which says in its log who was the first. The addresses in
+ * its commands are physical ones: those of attached frames are told by EXO_FRAMES_NAMES. Frames
+ * that were attached when it lived, and are detached, are quarantined until the function is in
+ * nobody's hands alone and was reset.
+ *
  * A queue with a thread needs no call for what a program does most: the thread takes
  * commands from the ring as EXO_QUEUE_SUBMIT does, with the same check. Its time is
  * charged to the queue, by @thread_percent, not to the caller's control groups; it has
@@ -1306,7 +1328,7 @@ struct exo_dma_detach {
  * an EXO_QUEUE_SUBMIT, which says why if it is refused again, and else sends the thread
  * on. Whoever waits for the queue is woken by a refusal.
  *
- * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, ENODEV, EACCES,
+ * Errors: ENOENT, ESTALE, EBUSY also: the function is another's alone, ENODEV, EACCES, EPERM,
  * EINVAL, EDQUOT, EIO and ETIMEDOUT from the device, EOPNOTSUPP as for EXO_DMA_ATTACH,
  * @priority, and as above, ELOOP, ENOSPC, ENOMEM, EINTR.
  */
@@ -1372,7 +1394,8 @@ struct exo_queue_status {
  * @flags: must be 0
  * @detail: 0 or address of a struct exo_detail
  * @queue: queue capability
- * @out_mode: EXO_QUEUE_CHECKED or EXO_QUEUE_DIRECT, of which nobody counts commands
+ * @out_mode: EXO_QUEUE_CHECKED; or EXO_QUEUE_DIRECT or EXO_QUEUE_UNSAFE, of which nobody
+ *	counts commands
  * @out_state: EXO_QUEUE_LIVE or EXO_QUEUE_DEAD
  * @out_qid: NVMe queue identifier
  * @out_depth: as created
