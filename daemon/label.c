@@ -60,6 +60,13 @@ static void label_range(char *text, const struct exo_tree_entry *entry)
 			 entry->len, label_bytes(unit, 1ull << entry->unit_shift), bytes);
 }
 
+const char *mode_name(__u32 mode)
+{
+	if (mode == EXO_QUEUE_UNSAFE)
+		return "unsafe";
+	return mode == EXO_QUEUE_DIRECT ? "direct" : "checked";
+}
+
 char *label_what(char *text, const struct exo_tree_entry *entry)
 {
 	switch (entry->type) {
@@ -75,7 +82,9 @@ char *label_what(char *text, const struct exo_tree_entry *entry)
 			 entry->budget);
 		break;
 	case EXO_TYPE_QUEUE:
-		snprintf(text, LABEL_SIZE, "queue %u", entry->qid);
+		/* A checked queue is a queue; of others it is said. */
+		snprintf(text, LABEL_SIZE, "queue %u%s%s", entry->qid, entry->mode ? ", " : "",
+			 entry->mode ? mode_name(entry->mode) : "");
 		break;
 	default:
 		snprintf(text, LABEL_SIZE, "type %u", entry->type);

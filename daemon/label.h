@@ -13,6 +13,8 @@
 
 /* "pool", "frames"…; a constant. */
 const char *type_name(__u32 type);
+/* "checked"…, of a queue; likewise. */
+const char *mode_name(__u32 mode);
 
 /* Each writes at most LABEL_SIZE bytes and returns text. */
 char *label_bytes(char *text, unsigned long long bytes);

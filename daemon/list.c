@@ -112,7 +112,7 @@ static void print_object_json(const struct exo_tree_entry *entry)
 	if (entry->nsid)
 		printf(", \"namespace\": %u", entry->nsid);
 	if (entry->qid)
-		printf(", \"queue\": %u", entry->qid);
+		printf(", \"queue\": %u, \"mode\": \"%s\"", entry->qid, mode_name(entry->mode));
 	if (entry->budget)
 		printf(", \"budget\": %llu, \"used\": %llu", entry->budget, entry->used);
 }

@@ -56,6 +56,9 @@ static const char help[] =
 	"  --node N          the queues' memory lies on NUMA node N (near the device)\n"
 	"  --priority WHICH  low, medium, high, urgent, of a device that has priorities among\n"
 	"                    queues; above medium if exo-run --priority allows it\n"
+	"  --unsafe          the same where there is no IOMMU, as root: commands reach all "
+	"memory,\n"
+	"                    and the kernel is tainted\n"
 	"  --pin             thread n runs on the nth allowed processor only\n"
 	"Output\n"
 	"  --json            one JSON object on standard output\n"
@@ -86,6 +89,7 @@ enum {
 	OPT_PRIORITY,
 	OPT_PIN,
 	OPT_DIRECT,
+	OPT_UNSAFE,
 	OPT_JSON,
 	OPT_PROGRESS,
 	OPT_MARKS,
@@ -113,6 +117,7 @@ static const struct option long_options[] = {
 	{ "priority", required_argument, NULL, OPT_PRIORITY },
 	{ "pin", no_argument, NULL, OPT_PIN },
 	{ "direct", no_argument, NULL, OPT_DIRECT },
+	{ "unsafe", no_argument, NULL, OPT_UNSAFE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "marks", no_argument, NULL, OPT_MARKS },
@@ -279,6 +284,9 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 	case OPT_DIRECT:
 		o->direct = true;
 		return 0;
+	case OPT_UNSAFE:
+		o->direct = o->unsafe = true;
+		return 0;
 	case OPT_JSON:
 		o->json = true;
 		return 0;
@@ -296,6 +304,13 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 		return 0;
 	}
 	return -1;
+}
+
+unsigned int options_mode(const struct options *o)
+{
+	if (o->unsafe)
+		return EXO_QUEUE_UNSAFE;
+	return o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED;
 }
 
 bool options_write(const struct options *o)
@@ -325,7 +340,7 @@ static const char *check(struct options *o, unsigned int mix)
 	if (o->marks && o->queues > 1)
 		return "--marks counts one processor: it goes with one queue";
 	if (o->direct && o->action == ACTION_SHOW_REFUSAL)
-		return "a direct queue refuses nothing: --show-refusal goes without --direct";
+		return "a direct or unsafe queue refuses nothing: --show-refusal goes without";
 	if (options_write(o) && !o->serial)
 		return "writing destroys what the extent holds: allow it with --write SERIAL, the "
 		       "controller's serial number as exoctl status shows it, or the name of the "

@@ -41,7 +41,8 @@ enum action {
  * @json: output for programs
  * @marks: mark submit and successful reap for an instruction counter
  * @progress: even if stderr is no terminal
- * @direct: through direct queues
+ * @direct: through direct queues, or unsafe ones
+ * @unsafe: through unsafe ones
  * @irq_cpu: where interrupts of the queues go, as struct exo_queue_options has it
  * @node: NUMA node of their memory, likewise
  * @priority: EXO_PRIORITY_* of the queues
@@ -66,6 +67,7 @@ struct options {
 	bool marks;
 	bool progress;
 	bool direct;
+	bool unsafe;
 	unsigned int irq_cpu;
 	unsigned int node;
 	unsigned int priority;
@@ -73,6 +75,8 @@ struct options {
 };
 
 int options_parse(int argc, char **argv, struct options *o, char *why, size_t size);
+/* EXO_QUEUE_* */
+unsigned int options_mode(const struct options *o);
 bool options_write(const struct options *o);
 void options_help(void);
 /* EXO_PRIORITY_* in a word; "none" for others. */

@@ -178,7 +178,7 @@ static int set_up(struct pass *p)
 	struct exo_queue_options options = {
 		.size = sizeof(options),
 		.depth = p->o->depth,
-		.mode = p->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+		.mode = options_mode(p->o),
 		.irq_cpu = p->o->irq_cpu,
 		.node = p->o->node,
 		.priority = p->o->priority,

@@ -57,7 +57,7 @@ int worker_set_up(struct worker *w)
 	struct exo_queue_options options = {
 		.size = sizeof(options),
 		.depth = w->o->depth,
-		.mode = w->o->direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+		.mode = options_mode(w->o),
 		.irq_cpu = w->o->irq_cpu,
 		.node = w->o->node,
 		.priority = w->o->priority,

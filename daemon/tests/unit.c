@@ -830,6 +830,10 @@ static void a_capability_is_told_in_units_that_a_person_reads(void)
 	EXPECT(labelled(&e, "controller, 1 of 4 queues in use"));
 	e = (struct exo_tree_entry){ .type = EXO_TYPE_QUEUE, .qid = 7 };
 	EXPECT(labelled(&e, "queue 7"));
+	e.mode = EXO_QUEUE_DIRECT;
+	EXPECT(labelled(&e, "queue 7, direct"));
+	e.mode = EXO_QUEUE_UNSAFE;
+	EXPECT(labelled(&e, "queue 7, unsafe"));
 	e = (struct exo_tree_entry){ .type = 99 };
 	EXPECT(labelled(&e, "type 99"));
 	EXPECT(!strcmp(label_rights(text, EXO_RIGHT_READ | EXO_RIGHT_NAMES), "read,names"));

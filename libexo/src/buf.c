@@ -235,6 +235,7 @@ int exo_module_buf_alloc(struct exo *x, size_t bytes, void **out)
 		goto out_free;
 	buf->frames = frames.out_cap;
 	buf->bytes = (size_t)frames.count * FRAME << frames.order;
+	buf->unit_shift = 12 + frames.order;
 	buf->chunks = (buf->bytes + CHUNK - 1) >> EXO_BUF_CHUNK_SHIFT;
 	r = exo_buf_place(x, buf);
 	if (r)
@@ -292,6 +293,7 @@ void exo_module_buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames)
 		drop_frames(x, frames);
 	exo_buf_unmap(buf);
 	exo_buf_unplace(x, buf);
+	free(buf->physical);
 	free(buf);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-only
 /*
  * Direct queues: commands go to the device without a call. What the kernel does for a
- * checked queue is done here: PRPs of what is longer than a page, and the doorbells.
+ * checked queue is done here: PRPs of what is longer than a page, and the doorbells. Of unsafe
+ * ones also what the IOMMU does: addresses.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
  * @lists_offset: where the device has it
  * @list_shift: log2 of the bytes for one command
  * @rung: completions that the device was told are consumed
+ * @unsafe: there is no IOMMU
  */
 struct exo_direct {
 	volatile uint32_t *sq_doorbell;
@@ -25,6 +27,7 @@ struct exo_direct {
 	uint64_t lists_offset;
 	uint32_t list_shift;
 	uint32_t rung;
+	bool unsafe;
 };
 
 int exo_direct_init(struct exo_queue *q, char *rw, const struct exo_queue_create *arg)
@@ -38,6 +41,7 @@ int exo_direct_init(struct exo_queue *q, char *rw, const struct exo_queue_create
 	d->lists = rw + arg->out_lists;
 	d->lists_offset = arg->out_lists_offset;
 	d->list_shift = arg->out_list_shift;
+	d->unsafe = arg->mode == EXO_QUEUE_UNSAFE;
 	q->direct = d;
 	return 0;
 }
@@ -110,6 +114,70 @@ static inline int point(struct exo_queue *q, struct exo_nvme_command *command)
 	return point_slowly(q, command);
 }
 
+/* The first @n that can be: how many. */
+static inline uint32_t point_all(struct exo_queue *q, uint32_t n, int *why)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		*why = point(q, &q->sq[(q->sq_head + i) & q->mask]);
+		if (__builtin_expect(*why, 0))
+			return i;
+	}
+	return n;
+}
+
+/* ---- the same, of an unsafe queue ---- */
+
+static int list_physically(struct exo_queue *q, const struct exo_nvme_command *command,
+			   uint64_t second, uint64_t pages, uint64_t *prp2)
+{
+	struct exo_direct *d = q->direct;
+	uint64_t at = (uint64_t)command->cid << d->list_shift;
+	int r = 0;
+
+	if (command->cid >= q->depth)
+		return -EINVAL;
+	if (pages * sizeof(uint64_t) > 1ull << d->list_shift)
+		return -EMSGSIZE;
+	for (uint64_t i = 0; !r && i < pages; i++)
+		r = exo_buf_physical(exo_queue_private(q)->x, second + i * PAGE,
+				     (uint64_t *)(d->lists + at) + i);
+	*prp2 = d->lists_offset + at;
+	return r;
+}
+
+/* Who filled PRP2 by hand has named physical addresses by hand. A refused one is left as it is. */
+static int point_physically(struct exo_queue *q, struct exo_nvme_command *command)
+{
+	struct exo *x = exo_queue_private(q)->x;
+	uint64_t bytes = data_bytes(q, command), second = (command->prp1 | (PAGE - 1)) + 1;
+	uint64_t end = command->prp1 + bytes, prp1, prp2 = 0;
+	int r;
+
+	if (!bytes || command->prp2)
+		return 0;
+	r = exo_buf_physical(x, command->prp1, &prp1);
+	if (!r && end > second + PAGE)
+		r = list_physically(q, command, second, (end - second + PAGE - 1) / PAGE, &prp2);
+	else if (!r && end > second)
+		r = exo_buf_physical(x, second, &prp2);
+	if (r)
+		return r;
+	command->prp1 = prp1;
+	command->prp2 = prp2;
+	return 0;
+}
+
+static uint32_t __attribute__((noinline))
+point_all_physically(struct exo_queue *q, uint32_t n, int *why)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		*why = point_physically(q, &q->sq[(q->sq_head + i) & q->mask]);
+		if (*why)
+			return i;
+	}
+	return n;
+}
+
 /* ---- doorbells ---- */
 
 void exo_direct_ring_cq(struct exo_queue *q)
@@ -143,6 +211,13 @@ static void __attribute__((noinline, cold)) refused(struct exo_queue *q, int res
 	if (why == -EMSGSIZE)
 		exo_queue_fail(q, result, NULL, "a command names more than %u bytes",
 			       exo_queue_private(q)->x->transfer_max);
+	else if (why == -EFAULT)
+		exo_queue_fail(q, result, NULL,
+			       "a command's buffer is not of exo_buf_alloc(), or is gone");
+	else if (why != -EINVAL)
+		exo_queue_fail(q, result, NULL,
+			       "the physical addresses of a command's buffer are not told: %s",
+			       exo_errno_meaning(why));
 	else
 		exo_queue_fail(q, result, NULL, "a command's CID is not below the depth of %u",
 			       q->depth);
@@ -150,18 +225,17 @@ static void __attribute__((noinline, cold)) refused(struct exo_queue *q, int res
 
 int exo_direct_submit(struct exo_queue *q)
 {
-	uint32_t head = q->sq_head, tail = head;
+	uint32_t head = q->sq_head, tail;
 	int r = 0;
 
 	if (__builtin_expect(!exo_queue_alive(q), 0))
 		return exo_queue_fail(q, -ESTALE, NULL,
 				      "the queue is dead: it was taken back, or its device "
 				      "failed or was unbound");
-	for (; tail != q->sq_tail; tail++) {
-		r = point(q, &q->sq[tail & q->mask]);
-		if (__builtin_expect(r, 0))
-			break;
-	}
+	if (__builtin_expect(q->direct->unsafe, 0))
+		tail = head + point_all_physically(q, q->sq_tail - head, &r);
+	else
+		tail = head + point_all(q, q->sq_tail - head, &r);
 	if (tail != head)
 		ring(q, tail);
 	q->sq_head = tail;
@@ -171,6 +245,20 @@ int exo_direct_submit(struct exo_queue *q)
 }
 
 /* ---- what nobody else checks ---- */
+
+bool exo_direct_is_unsafe(const struct exo_queue *q)
+{
+	return q->direct->unsafe;
+}
+
+bool exo_direct_reaches(struct exo_queue *q, const void *buf, uint64_t offset)
+{
+	uint64_t physical;
+
+	if (!q->direct->unsafe)
+		return offset != (uintptr_t)buf;
+	return !exo_buf_physical(exo_queue_private(q)->x, offset, &physical);
+}
 
 /* For the synchronous helpers: a guard against mistakes, not against malice. */
 int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uint64_t block,

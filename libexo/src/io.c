@@ -140,7 +140,7 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 	};
 	int r = exo_check_idle(q, name);
 
-	if (!r && q->direct && request.offset == (uintptr_t)buf)
+	if (!r && q->direct && !exo_direct_reaches(q, buf, request.offset))
 		r = exo_queue_fail(q, -EFAULT, NULL,
 				   "%s refused: the buffer is not of exo_buf_alloc(), or is gone",
 				   name);

@@ -303,11 +303,20 @@ int exo_queue_enlist(struct exo *x, struct exo_queue_private *p);
 int exo_queue_fail(struct exo_queue *q, int result, const struct exo_detail *detail,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* unsafe.c */
+
+/* Where the device has what lies at @at in a buffer; -EFAULT: in none. */
+int exo_buf_physical(struct exo *x, uint64_t at, uint64_t *physical);
+
 /* direct.c */
 
 int exo_direct_init(struct exo_queue *q, char *rw, const struct exo_queue_create *arg);
 /* As exo_submit(): something is prepared. */
 int exo_direct_submit(struct exo_queue *q);
+/* The queue is direct without an IOMMU: its PRPs are the program's addresses until they are submitted. */
+bool exo_direct_is_unsafe(const struct exo_queue *q);
+/* Can @buf, for which exo_buf_offset() gave @offset, be named by a direct queue's command? */
+bool exo_direct_reaches(struct exo_queue *q, const void *buf, uint64_t offset);
 /* The blocks of a direct queue's command lie within the handle's extent; 0 for others. */
 int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uint64_t block,
 		      uint64_t nblocks);
@@ -352,6 +361,8 @@ struct exo_buf {
 	bool busy;
 	bool freed;
 	unsigned int refs;
+	uint32_t unit_shift;
+	uint64_t *physical;
 };
 
 uint32_t exo_buf_lose(struct exo *x, struct exo_buf *buf, enum exo_fate fate);

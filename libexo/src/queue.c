@@ -40,11 +40,12 @@ static int read_options(struct exo *x, const struct exo_queue_options *from,
 				"the queue options have size %u: set it to sizeof(struct "
 				"exo_queue_options)",
 				from->size);
-	if (to->mode > EXO_QUEUE_DIRECT)
+	if (to->mode > EXO_QUEUE_UNSAFE)
 		return exo_fail(x, -EOPNOTSUPP, NULL, "queue mode %u is unknown", to->mode);
-	if (to->mode == EXO_QUEUE_DIRECT && to->flags & EXO_QUEUE_THREAD)
+	if (to->mode != EXO_QUEUE_CHECKED && to->flags & EXO_QUEUE_THREAD)
 		return exo_fail(x, -EINVAL, NULL,
-				"a direct queue has no thread: its commands go to the device");
+				"a direct or unsafe queue has no thread: its commands go to the "
+				"device");
 	if (to->flags & ~(EXO_QUEUE_POLLED | EXO_QUEUE_THREAD))
 		return exo_fail(x, -EOPNOTSUPP, NULL, "queue flags %#x are unknown", to->flags);
 	if (!(to->flags & EXO_QUEUE_THREAD) &&
@@ -103,8 +104,10 @@ static int create(struct exo *x, const struct exo_queue_options *options,
 	r = exo_sys_queue_create(x->fd, arg);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot create a %squeue of depth %u on %s",
-				options->mode == EXO_QUEUE_DIRECT ? "direct " : "", options->depth,
-				x->address);
+				options->mode == EXO_QUEUE_UNSAFE   ? "unsafe "
+				: options->mode == EXO_QUEUE_DIRECT ? "direct "
+								    : "",
+				options->depth, x->address);
 	return 0;
 }
 
@@ -181,8 +184,8 @@ static int set_up(struct exo *x, struct exo_queue_private *p, const struct exo_q
 	p->cap = arg->out_cap;
 	p->qid = arg->out_qid;
 	p->completion = arg->out_completion;
-	q->detour = q->threaded || q->times || arg->mode == EXO_QUEUE_DIRECT;
-	if (arg->mode != EXO_QUEUE_DIRECT || !exo_direct_init(q, p->rw, arg))
+	q->detour = q->threaded || q->times || arg->mode != EXO_QUEUE_CHECKED;
+	if (arg->mode == EXO_QUEUE_CHECKED || !exo_direct_init(q, p->rw, arg))
 		return 0;
 	return exo_fail(x, -ENOMEM, NULL, "no memory for a direct queue");
 }
@@ -248,6 +251,9 @@ int exo_module_queue_open(struct exo *x, const struct exo_queue_options *options
 		r = exo_queue_enlist(x, p);
 	if (r)
 		goto out_unmap;
+	/* Then exo_buf_offset() gives an address back as it is. */
+	if (options->mode == EXO_QUEUE_UNSAFE)
+		p->q.buf_chunks = 0;
 	*out = &p->q;
 	return 0;
 
@@ -316,7 +322,9 @@ const char *exo_queue_mode(const struct exo_queue *q)
 {
 	if (q->emulated)
 		return "emulated, no isolation";
-	return q->direct ? "direct" : "checked";
+	if (q->direct)
+		return exo_direct_is_unsafe(q) ? "unsafe" : "direct";
+	return "checked";
 }
 
 const char *exo_queue_completion(const struct exo_queue *q)

@@ -68,6 +68,9 @@ bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t o
 			use(arg, q->sq[i & q->mask].prp1);
 	if (!exo_queue_in_flight(q) || !exo_queue_alive(q))
 		return true;
+	/* What was submitted names physical addresses. */
+	if (q->direct && exo_direct_is_unsafe(q))
+		return false;
 	out = malloc(q->depth * sizeof(*out));
 	if (!out)
 		return false;

@@ -23,17 +23,18 @@
 
 #include "tap.h"
 
-#define NAME "exo:"
+static const char *name = "exo:";
 #define MIB (1ul << 20)
 #define QUEUES 8
 
 static bool direct; /* through direct queues */
+static bool unsafe; /* of which nothing bounds what they reach */
 
 /* What most tests begin with; a failure here is nothing that a test is about. */
 static struct exo *open_handle(unsigned int rights)
 {
 	struct exo *x;
-	int r = exo_open(NAME, rights | (direct ? EXO_DIRECT : 0), &x);
+	int r = exo_open(name, rights | (direct ? EXO_DIRECT : 0), &x);
 
 	if (r)
 		errx(1, "%s", exo_strerror(x, r));
@@ -45,7 +46,9 @@ static struct exo_queue *open_queue(struct exo *x, unsigned int depth)
 	struct exo_queue_options options = {
 		.size = sizeof(options),
 		.depth = depth,
-		.mode = direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED,
+		.mode = unsafe	 ? EXO_QUEUE_UNSAFE
+			: direct ? EXO_QUEUE_DIRECT
+				 : EXO_QUEUE_CHECKED,
 	};
 	struct exo_queue *q;
 	int r = exo_queue_create(x, &options, &q);
@@ -720,7 +723,7 @@ static void sleepers(void)
 
 	begin(EXO_READ, 1, 4096);
 	options.spin_ns = EXO_SPIN_NONE;
-	options.mode = direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED;
+	options.mode = unsafe ? EXO_QUEUE_UNSAFE : direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED;
 	for (int i = 0; i < 2; i++) {
 		struct exo_queue *sleepy;
 
@@ -1580,8 +1583,11 @@ static void modes(void)
 	options.flags = EXO_QUEUE_THREAD;
 	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EINVAL);
 	options.flags = 0;
-	options.mode = EXO_QUEUE_DIRECT + 1;
+	options.mode = EXO_QUEUE_UNSAFE + 1;
 	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EOPNOTSUPP);
+	options.mode = EXO_QUEUE_UNSAFE;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EPERM);
+	CHECK(strstr(exo_strerror(x, -EPERM), "CAP_SYS_RAWIO"));
 	/* A checked one beside it, with the same buffers. */
 	options.mode = EXO_QUEUE_CHECKED;
 	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
@@ -1590,6 +1596,55 @@ static void modes(void)
 	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
 	exo_close(x);
 }
+
+static void unsafe_modes(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options), .mode = EXO_QUEUE_DIRECT };
+	struct exo_queue *other;
+
+	begin(EXO_READ, 4, 4096);
+	CHECK_STRING(exo_queue_mode(q), "unsafe");
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EOPNOTSUPP);
+	options.mode = EXO_QUEUE_CHECKED;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+	CHECK_STRING(exo_queue_mode(other), "checked");
+	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	exo_close(x);
+}
+
+static void not_a_buffer(void)
+{
+	static char elsewhere[8192];
+	void *more;
+
+	begin(EXO_READ, 4, 4096);
+	CHECK_EQUAL(exo_read(q, elsewhere, 0, 1), -EFAULT);
+	exo_prep_read(q, elsewhere, 0, 1, 1);
+	CHECK_EQUAL(exo_submit(q), -EFAULT);
+	CHECK_EQUAL(exo_withdraw(q, 0), 1);
+	CHECK_EQUAL(exo_buf_alloc(q, 4096, &more), 0);
+	CHECK_EQUAL(exo_read(q, more, 0, 1), 0);
+	CHECK_EQUAL(exo_buf_free(q, more), 0);
+	CHECK_EQUAL(exo_read(q, more, 0, 1), -EFAULT);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	exo_close(x);
+}
+
+static const struct tap_test unsafe_tests[] = {
+	TEST(unsafe_modes, "a queue says that it is unsafe, and has a checked one beside it"),
+	TEST(not_a_buffer, "what is in no buffer is not given to the device"),
+	TEST(every_length, "data of every length goes and comes, at every place in a page"),
+	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
+	TEST(split_requests, "a large request is split and arrives whole"),
+	TEST(zeroes, "zeroes are written where they were asked for and nowhere else"),
+	TEST(compares, "blocks are compared with a buffer, by the device"),
+	TEST(copies, "blocks are copied, by the device, and no others are touched"),
+	TEST(trims, "blocks are deallocated, and no others are touched"),
+	TEST(busy, "synchronous calls refuse a queue that is not idle"),
+	TEST(small_rings, "rings of every small depth go round with the right data"),
+	TEST(threads, "threads with queues of their own do not disturb one another"),
+};
 
 static const struct tap_test direct_tests[] = {
 	TEST(modes, "a queue says that it is direct, and has a checked one beside it"),
@@ -1668,9 +1723,14 @@ static const struct tap_test tests[] = {
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof(table[0])))
 
-/* libexo-vm [direct] */
+/* libexo-vm [direct | unsafe NAME] */
 int main(int argc, char **argv)
 {
+	if (argc > 2 && !strcmp(argv[1], "unsafe")) {
+		unsafe = direct = true;
+		name = argv[2];
+		return tap_run(unsafe_tests, COUNT(unsafe_tests));
+	}
 	direct = argc > 1 && !strcmp(argv[1], "direct");
 	return direct ? tap_run(direct_tests, COUNT(direct_tests)) : tap_run(tests, COUNT(tests));
 }

@@ -28,10 +28,11 @@ static uint64_t user_data[DEPTH];
 static uint16_t cids[DEPTH];
 static _Alignas(8) char rw[LISTS + (DEPTH << LIST_SHIFT)];
 
-static struct exo_queue *begin(void)
+static struct exo_queue *begin_in(uint32_t mode)
 {
 	struct exo_queue *q = &private.q;
 	struct exo_queue_create arg = {
+		.mode = mode,
 		.out_sq_doorbell = SQ_DOORBELL,
 		.out_cq_doorbell = CQ_DOORBELL,
 		.out_lists = LISTS,
@@ -62,6 +63,11 @@ static struct exo_queue *begin(void)
 	exo_cids_init(q);
 	CHECK_EQUAL(exo_direct_init(q, rw, &arg), 0);
 	return q;
+}
+
+static struct exo_queue *begin(void)
+{
+	return begin_in(EXO_QUEUE_DIRECT);
 }
 
 static void end(struct exo_queue *q)
@@ -226,6 +232,55 @@ static void within(void)
 	end(q);
 }
 
+/* Where frames lie is nothing to where they are in the buffer. */
+static void scattered(void)
+{
+	static uint64_t physical[8] = { 70 * PAGE, 60 * PAGE, 50 * PAGE, 40 * PAGE,
+					10 * PAGE, 20 * PAGE, 30 * PAGE, 80 * PAGE };
+	struct exo_queue *q = begin_in(EXO_QUEUE_UNSAFE);
+	struct exo_buf b = {
+		.at = 1ul << 40,
+		.bytes = sizeof(physical) / sizeof(physical[0]) * PAGE,
+		.frames = 1,
+		.unit_shift = 12,
+		.physical = physical,
+	};
+	struct exo_buf *bufs[] = { &b };
+	struct exo_nvme_command *c;
+	uint64_t *list;
+
+	handle.buf_base = b.at;
+	handle.buf_chunks = 1;
+	handle.bufs = bufs;
+	CHECK_STRING(exo_queue_mode(q), "unsafe");
+	CHECK_EQUAL(exo_buf_offset(q, (void *)b.at), b.at);
+	c = exo_prep_blocks(q, EXO_NVME_READ, b.at + 512, 0, 7, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	CHECK_EQUAL(c->prp1, physical[0] + 512);
+	CHECK_EQUAL(c->prp2, 0);
+	c = exo_prep_blocks(q, EXO_NVME_READ, b.at + 512, 0, 8, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	CHECK_EQUAL(c->prp1, physical[0] + 512);
+	CHECK_EQUAL(c->prp2, physical[1]);
+	c = exo_prep_blocks(q, EXO_NVME_READ, b.at + 2 * PAGE, 0, 6 * PAGE / 512, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	CHECK_EQUAL(c->prp1, physical[2]);
+	CHECK_EQUAL(c->prp2, LISTS_OFFSET + ((uint64_t)c->cid << LIST_SHIFT));
+	list = (uint64_t *)(rw + LISTS + ((size_t)c->cid << LIST_SHIFT));
+	for (int i = 0; i < 5; i++)
+		CHECK_EQUAL(list[i], physical[3 + i]);
+	complete(q);
+	/* Beyond it, and once it is gone: refused, and left as it was prepared. */
+	c = exo_prep_blocks(q, EXO_NVME_READ, b.at + 7 * PAGE, 0, 9, 0);
+	CHECK_EQUAL(exo_submit(q), -EFAULT);
+	CHECK_EQUAL(c->prp1, b.at + 7 * PAGE);
+	CHECK_EQUAL(exo_withdraw(q, 0), 1);
+	b.frames = 0;
+	exo_prep_blocks(q, EXO_NVME_READ, b.at, 0, 1, 0);
+	CHECK_EQUAL(exo_submit(q), -EFAULT);
+	end(q);
+}
+
 static const struct tap_test tests[] = {
 	TEST(blocks, "blocks at every place in a page have the PRPs they need"),
 	TEST(lists, "so have lists of ranges"),
@@ -234,6 +289,7 @@ static const struct tap_test tests[] = {
 	TEST(by_hand, "a PRP2 that was filled by hand is left alone"),
 	TEST(doorbells, "the device always has room for a completion"),
 	TEST(refusals, "what cannot be is refused, and what came before it goes"),
+	TEST(scattered, "an unsafe queue's commands name physical addresses of frames anywhere"),
 	TEST(within, "the helpers' guard knows the extent"),
 };
 

@@ -4,6 +4,8 @@
  */
 #include <stdlib.h>
 
+#include <linux/exo.h>
+
 #include "histogram.h"
 #include "options.h"
 #include "pattern.h"
@@ -182,6 +184,11 @@ static void defaults(void)
 	CHECK_EQUAL(o.queues, 1);
 	CHECK(!options_write(&o));
 	CHECK(!o.irq_cpu && !o.node);
+	CHECK_EQUAL(options_mode(&o), EXO_QUEUE_CHECKED);
+	CHECK_EQUAL(PARSE(&o, "--direct", "exo:"), 0);
+	CHECK_EQUAL(options_mode(&o), EXO_QUEUE_DIRECT);
+	CHECK_EQUAL(PARSE(&o, "--unsafe", "exo:"), 0);
+	CHECK_EQUAL(options_mode(&o), EXO_QUEUE_UNSAFE);
 }
 
 static void all_options(void)

@@ -52,7 +52,8 @@ struct exo_direct;
  *	or what the controller allows
  * @mode: EXO_QUEUE_CHECKED, or EXO_QUEUE_DIRECT: exo_submit() rings the device itself.
  *	Nobody checks the commands: they reach all of the device. For a handle that was
- *	opened with EXO_DIRECT
+ *	opened with EXO_DIRECT. EXO_QUEUE_UNSAFE: the same where there is no IOMMU, and the
+ *	commands reach all memory, too: for who has CAP_SYS_RAWIO; taints the kernel
  * @flags: EXO_QUEUE_POLLED: leave the function's interrupt vectors to others.
  *	EXO_QUEUE_THREAD: a thread of the kernel's takes the commands, so that
  *	exo_submit() needs no system call while it looks. It takes a CPU to do so,
@@ -175,7 +176,8 @@ struct exo_queue {
  *
  * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
  *
- * Returns 0, or -EINVAL an option, a CPU that is not the caller's, no such node, -EACCES a thread or a direct queue without the right
+ * Returns 0, or -EINVAL an option, a CPU that is not the caller's, no such node, -EPERM an unsafe queue without
+ * the privilege, -EACCES a thread or a direct queue without the right
  * to it, -E2BIG an option that this library does not know, -EOPNOTSUPP a flag or mode it does
  * not know, or a direct queue where it could not be kept within bounds, -EBUSY the function
  * is not this holder's alone, or another's is, -EDQUOT no queue left in the controller's
@@ -199,7 +201,7 @@ void exo_queue_destroy(struct exo_queue *q);
  * @q: the queue
  *
  * Returns a constant: "checked": the kernel looks at every command; "direct": nobody
- * does, the IOMMU bounds what they reach; or "emulated, no isolation": the handle is a
+ * does, the IOMMU bounds what they reach; "unsafe": nothing does; or "emulated, no isolation": the handle is a
  * "uring:" one, and nothing but this library keeps the program from doing with the file
  * what it may.
  */
