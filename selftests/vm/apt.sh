@@ -96,6 +96,21 @@ apt_download() {
 		die "download failed: $*"
 }
 
+# apt_source DIRECTORY PACKAGE=VERSION: the upstream tarball of a source package, from the same
+# archives as the binaries.
+apt_source() {
+	local options
+	apt_update
+	mkdir -p "$1/sources" "$1/lists/partial"
+	cp "$apt_dir"/sources/* "$1/sources"
+	sed -i -e 's/^Types:.*/Types: deb-src/' -e 's/^deb /deb-src /' "$1"/sources/*
+	options=("${apt_options[@]}" -o Dir::Etc::SourceParts="$1/sources"
+		-o Dir::State::Lists="$1/lists")
+	apt-get "${options[@]}" -qq update >&2 || : # one of several may have no sources
+	(cd "$1" && apt-get "${options[@]}" -qq source --download-only --tar-only "$2" >&2) ||
+		die "no source of ${2/=/ } in the archives of /etc/apt, where its package is from"
+}
+
 # apt_newest PATTERN: of the packages whose names match, the one of the newest version.
 apt_newest() {
 	apt_update
