@@ -97,6 +97,7 @@ uninstall:
 	@$(MAKE) -s install DESTDIR=$(abspath $(B)/staging)
 	cd $(B)/staging && find . ! -type d | while read -r f; do rm -f "$(DESTDIR)/$$f"; done
 	-rmdir $(DESTDIR)$(PREFIX)/include/libexo
+	-test ! -d $(DESTDIR)$(LIBDIR)/exo || rmdir $(DESTDIR)$(LIBDIR)/exo
 	-test -n "$(DESTDIR)" || { ldconfig; depmod $(KREL); }
 	@rm -rf $(B)/staging
 
@@ -113,6 +114,7 @@ help:
 ## make check-debug  the same tests on a kernel with KASAN, lockdep, kmemleak (builds it once)
 ## make shell        a shell in the virtual machine, with the tree
 ## make bench        measurements beside libaio and io_uring
+## make fio          the engine for fio, against the installed fio's source (FIO_SRC= for another)
 ## make install      module, library, header, tools, man pages, udev rule; PREFIX= DESTDIR=
 ## make uninstall    takes them away again
 ## make clean        removes build/; downloads stay in ~/.cache/exo

@@ -1,0 +1,122 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# fio's verify jobs as nobody under exo-run, on a disk of a virtual machine: through checked
+# queues, those with a polling thread, and direct ones; and without exo-run on a file. Run as
+# root.
+
+apps=$(dirname "$(dirname "$(realpath "$0")")")
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$apps/../daemon/tests/lib.vm.sh"
+# shellcheck source=apps/fio/tests/lib.sh
+. "$apps/tests/fio-lib.sh"
+PATH=$apps/exo-perf:$PATH
+engine=$apps/fio/libexo-fio.so
+jobs=$apps/tests/verify.fio
+name=exo:
+rights=
+export ENGINE="$engine" NAME="$name" MODE BLOCK=512
+
+nobody() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+}
+
+# with COMMAND...: under exo-run, on the same 8 MiB each time
+with() {
+	exo-run --keep --user 65534:65534 --mem 16M --extent "$bdf/1:4096+16384$rights" "$@"
+}
+
+run_fio() {
+	MODE=$1
+	shift
+	case $MODE in
+	thread) with --queues 3 --threads -- fio "$@" ;;
+	direct) with --queues 3 --direct -- fio "$@" ;;
+	uring) MODE=checked BLOCK=4096 NAME=uring:$image nobody fio "$@" ;;
+	*) with --queues 3 -- fio "$@" ;;
+	esac
+}
+
+damage() {
+	with -- exo-perf --rw randwrite --ios 1 --bs 512 --size 1M --write "$serial" exo: >/dev/null
+}
+
+test_grants() {
+	rights=:ro
+	! one checked --rw=write --size=64k && says 'exo: .*without the right WRITE'
+	ok $? "a job that writes is refused an extent that is read-only"
+	one checked --rw=read --size=64k --fsync=1
+	ok $? "one that reads is not"
+	rights=
+	! one checked --rw=read --size=64k --numjobs=4 && says 'left in the budget'
+	ok $? "a queue too many is named"
+	! one checked --rw=read --size=1m --bs=512k --iodepth=64 && says 'exo: .*no memory for iodepth= buffers: '
+	ok $? "memory that the job has not is named"
+}
+
+# Each can be redeemed once.
+test_tokens() {
+	exoctl grant --extent "$bdf/1:4096+16384" --uid 65534 --queues 3 --mem 16M 2>/dev/null | {
+		run_fio() {
+			shift
+			nobody fio "$@"
+		}
+		read -r name
+		one checked --rw=randwrite --size=1m --numjobs=3 --offset_increment=1m --verify=crc32c
+		passed one 3
+	}
+	ok $? "tokens that can be redeemed once do for all jobs of a fio"
+}
+
+# fio says that it has begun by opening a FIFO.
+test_revoked() {
+	mkfifo -m 666 "$scratch/begun"
+	one checked --rw=randread --size=1m --time_based --runtime=60 \
+		--exec_prerun="sh -c 'echo >$scratch/begun'" &
+	fio=$!
+	timeout 30 cat "$scratch/begun" >/dev/null
+	exoctl revoke --uid 65534 --deadline 0 >/dev/null
+	! wait "$fio" && says '^fio: exo: .*taken' && ! says '^one: .*err= 0:'
+	ok $? "what is taken back ends a job, which says so"
+}
+
+test_thread() {
+	one thread --rw=randrw --size=1m --bssplit=4k/50:64k --verify=crc32c && passed one
+	ok $? "thread: what a job wrote is read back"
+	test_refused thread
+	! one checked --exo_mode=thread --rw=read --size=4k && says 'exo: .*THREAD'
+	ok $? "a polling thread that the job was not given is refused"
+}
+
+test_file() {
+	image=$scratch/image
+	truncate -s 8M "$image"
+	chmod 666 "$image"
+	test_jobs uring
+}
+
+begin
+chmod 777 "$scratch"
+have fio || skip_all "fio is not installed"
+if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
+	plan 1
+	ok 1 "exoctl gives the disk to exo"
+	exit
+fi
+
+# The file's queues are no other without an IOMMU.
+if [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
+	plan 39
+	test_file
+	test_jobs direct
+	test_damage direct
+else
+	plan 21
+fi
+test_jobs checked
+test_damage checked
+test_refusal checked
+test_refused checked
+test_thread
+test_grants
+test_tokens
+test_revoked
