@@ -189,6 +189,20 @@ static void name_disk(const struct function *f, const struct disk *disk, char *t
 		snprintf(text, size, "%s", f->address);
 }
 
+void bind_check_users(const struct machine *m, const struct disk *disk, struct exclusive *held,
+		      struct findings *contents, struct findings *refused)
+{
+	struct findings busy = {};
+
+	/* Taken before looking, so that what is seen stays true. */
+	exclusive_take(m, disk, held, &busy, contents);
+	holders_find(m, disk, refused);
+	/* The bare "busy" only when no name was found for it. */
+	for (size_t i = 0; i < busy.count && !refused->count; i++)
+		findings_add(refused, busy.at[i].cure, "%s", busy.at[i].what);
+	findings_free(&busy);
+}
+
 static int bind_disk(const struct machine *m, const struct function *f, const struct disk *disk,
 		     const char *serial)
 {
@@ -199,17 +213,9 @@ static int bind_disk(const struct machine *m, const struct function *f, const st
 
 	name_disk(f, disk, name, sizeof(name));
 	bind_check_function(m, f, disk, &refused);
-	/* Taken before looking, so that what is seen stays true. */
 	if (!refused.count) {
-		struct findings busy = {};
-
-		exclusive_take(m, disk, &held, &busy, &contents);
-		holders_find(m, disk, &refused);
-		/* The bare "busy" only when no name was found for it. */
-		for (size_t i = 0; i < busy.count && !refused.count; i++)
-			findings_add(&refused, busy.at[i].cure, "%s", busy.at[i].what);
+		bind_check_users(m, disk, &held, &contents, &refused);
 		bind_check_contents(disk, f->address, serial, &contents, &refused);
-		findings_free(&busy);
 	}
 	if (refused.count) {
 		fprintf(stderr, "exoctl: %s stays as it is:\n", name);
@@ -256,9 +262,8 @@ static int expected_namespaces(const struct machine *m, const struct function *f
 	return count < 0 ? 0 : count;
 }
 
-/* The stock driver looks for namespaces on its own time. */
-static bool wait_for_disk(const struct machine *m, const struct function *f, struct disk *disk,
-			  unsigned int namespaces, int events)
+bool bind_wait_for_disk(const struct machine *m, const struct function *f, struct disk *disk,
+			unsigned int namespaces, int events)
 {
 	long long deadline = now_ms() + RETURN_MS;
 	char state[32];
@@ -279,7 +284,7 @@ static int report_return(const struct machine *m, const struct function *f, unsi
 {
 	struct disk disk;
 	char name[256];
-	bool back = wait_for_disk(m, f, &disk, namespaces, events);
+	bool back = bind_wait_for_disk(m, f, &disk, namespaces, events);
 
 	name_disk(f, &disk, name, sizeof(name));
 	if (back) {
