@@ -21,6 +21,7 @@ struct exo_engine {
 	struct exo *x;
 	struct exo_queue *q;
 	uint32_t blocks_per_io;			     /* logical blocks in BENCH_BYTES */
+	uint8_t opcode;				     /* of what is measured */
 	uint64_t offset[BENCH_DEPTH_MAX];	     /* of each buffer, in buffer space */
 	struct exo_completion done[BENCH_DEPTH_MAX]; /* room for exo_reap() */
 };
@@ -34,10 +35,12 @@ static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t mode, uint3
 		.flags = flags,
 		.thread_idle_us = flags & EXO_QUEUE_THREAD ? THREAD_IDLE_US : 0,
 	};
+	uint32_t rights = EXO_READ | (b->write ? EXO_WRITE : 0) |
+			  (mode == EXO_QUEUE_DIRECT ? EXO_DIRECT : 0);
 	void *buf;
 	int ret;
 
-	ret = exo_open(b->device, EXO_READ | (mode == EXO_QUEUE_DIRECT ? EXO_DIRECT : 0), &e->x);
+	ret = exo_open(b->device, rights, &e->x);
 	if (ret)
 		return ret;
 	ret = exo_queue_create(e->x, &options, &e->q);
@@ -47,6 +50,7 @@ static int exo_setup(struct bench *b, struct exo_engine *e, uint32_t mode, uint3
 	if (ret)
 		return ret;
 	b->buf = buf;
+	e->opcode = b->write ? EXO_NVME_WRITE : EXO_NVME_READ;
 	for (unsigned int slot = 0; slot < b->depth; slot++)
 		e->offset[slot] = exo_buf_offset(e->q, b->buf + slot * BENCH_BYTES);
 	e->blocks_per_io = BENCH_BYTES / exo_block_size(e->x);
@@ -98,7 +102,7 @@ static int exo_engine_submit(struct bench *b, const struct bench_io *io, unsigne
 	int ret;
 
 	for (unsigned int i = 0; i < nr; i++)
-		if (!exo_prep_blocks(e->q, EXO_NVME_READ, e->offset[io[i].slot],
+		if (!exo_prep_blocks(e->q, e->opcode, e->offset[io[i].slot],
 				     (uint64_t)io[i].block * e->blocks_per_io, e->blocks_per_io,
 				     io[i].slot))
 			return -EBUSY;
@@ -150,6 +154,7 @@ const struct bench_engine bench_exo = {
 	.name = "exo",
 	.what = "exo, checked queue",
 	.polled = true,
+	.ours = true,
 	.depth_max = BENCH_DEPTH_MAX,
 	.open = exo_engine_open,
 	.submit = exo_engine_submit,
@@ -161,6 +166,7 @@ const struct bench_engine bench_exo_thread = {
 	.name = "exo-thread",
 	.what = "exo, checked queue with a polling thread of the kernel's",
 	.polled = true,
+	.ours = true,
 	.depth_max = BENCH_DEPTH_MAX,
 	.open = exo_engine_open_thread,
 	.submit = exo_engine_submit,
@@ -172,6 +178,7 @@ const struct bench_engine bench_exo_direct = {
 	.name = "exo-direct",
 	.what = "exo, direct queue",
 	.polled = true,
+	.ours = true,
 	.depth_max = BENCH_DEPTH_MAX,
 	.open = exo_engine_open_direct,
 	.submit = exo_engine_submit,

@@ -12,6 +12,7 @@
 
 #include "ring.h"
 
+#define NVME_OPCODE_WRITE 0x01
 #define NVME_OPCODE_READ 0x02
 
 static uint32_t passthru_nsid;
@@ -43,7 +44,7 @@ static int passthru_identify(struct bench *b, int fd)
 
 static int passthru_setup(struct bench *b, unsigned int flags)
 {
-	int ret = ring_open(b, O_RDWR, flags | IORING_SETUP_SQE128 | IORING_SETUP_CQE32, 0);
+	int ret = ring_open(b, 0, flags | IORING_SETUP_SQE128 | IORING_SETUP_CQE32, 0);
 	struct ring *ring = b->engine;
 	int nsid;
 
@@ -83,7 +84,7 @@ static int passthru_submit(struct bench *b, const struct bench_io *io, unsigned 
 		sqe->cmd_op = NVME_URING_CMD_IO;
 		sqe->rw_flags = 1; /* uring_cmd_flags: IORING_URING_CMD_FIXED */
 		sqe->user_data = io[i].slot;
-		cmd->opcode = NVME_OPCODE_READ;
+		cmd->opcode = b->write ? NVME_OPCODE_WRITE : NVME_OPCODE_READ;
 		cmd->nsid = passthru_nsid;
 		cmd->addr = (uintptr_t)b->buf + io[i].slot * BENCH_BYTES;
 		cmd->data_len = BENCH_BYTES;

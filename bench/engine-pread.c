@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* pread(2), O_DIRECT: one read at a time. */
+/* pread(2) or pwrite(2), O_DIRECT: one at a time. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@ static int pread_fd;
 
 static int pread_open(struct bench *b)
 {
-	pread_fd = bench_open(b, O_RDONLY | O_DIRECT);
+	pread_fd = bench_open(b, O_DIRECT);
 	return pread_fd < 0 ? pread_fd : bench_buf_alloc(b);
 }
 
@@ -19,7 +19,9 @@ static int pread_submit(struct bench *b, const struct bench_io *io, unsigned int
 {
 	for (unsigned int i = 0; i < nr; i++) {
 		char *buf = b->buf + io[i].slot * BENCH_BYTES;
-		ssize_t got = pread(pread_fd, buf, BENCH_BYTES, (off_t)io[i].block * BENCH_BYTES);
+		off_t at = (off_t)io[i].block * BENCH_BYTES;
+		ssize_t got = b->write ? pwrite(pread_fd, buf, BENCH_BYTES, at)
+				       : pread(pread_fd, buf, BENCH_BYTES, at);
 
 		if (got != BENCH_BYTES)
 			return got < 0 ? -errno : -EIO;

@@ -8,12 +8,12 @@
 
 static int uring_open(struct bench *b)
 {
-	return ring_open(b, O_RDONLY | O_DIRECT, 0, BENCH_BYTES);
+	return ring_open(b, O_DIRECT, 0, BENCH_BYTES);
 }
 
 static int uring_poll_open(struct bench *b)
 {
-	return ring_open(b, O_RDONLY | O_DIRECT, IORING_SETUP_IOPOLL, BENCH_BYTES);
+	return ring_open(b, O_DIRECT, IORING_SETUP_IOPOLL, BENCH_BYTES);
 }
 
 static int uring_submit(struct bench *b, const struct bench_io *io, unsigned int nr)
@@ -25,8 +25,10 @@ static int uring_submit(struct bench *b, const struct bench_io *io, unsigned int
 
 		if (!sqe)
 			return -EBUSY;
-		io_uring_prep_read_fixed(sqe, 0, b->buf + io[i].slot * BENCH_BYTES, BENCH_BYTES,
-					 (uint64_t)io[i].block * BENCH_BYTES, 0);
+		io_uring_prep_rw(b->write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED, sqe, 0,
+				 b->buf + io[i].slot * BENCH_BYTES, BENCH_BYTES,
+				 (uint64_t)io[i].block * BENCH_BYTES);
+		sqe->buf_index = 0;
 		sqe->flags = IOSQE_FIXED_FILE;
 		sqe->user_data = io[i].slot;
 	}

@@ -1,66 +1,33 @@
 // SPDX-License-Identifier: MIT
 /*
- * peers: 4 KiB random reads by one thread through one engine, at a given depth
- * and batch; one line of figures.
+ * 4 KiB random I/O by one thread through one engine, at a given depth and batch.
  *
- * By default a rate: after a warm-up that also calibrates, as many reads as fit
- * the time asked for. With -c a fixed number of reads between marks, for the
- * insncount plugin: the whole loop of an engine that waits for interrupts, and
- * of a polled engine the submissions and the looks that found something. There,
- * the batch is left to finish before it is looked for, so that the empty looks
- * of a slow machine do not count against polling.
+ * After a warm-up that also calibrates: as many I/Os as fit the time asked for, for the
+ * rate and the processor's counters, with no clock read between; then, for half as long,
+ * with the time taken of each, for the latencies.
+ *
+ * With a count a fixed number of I/Os between marks, for the insncount plugin: the whole
+ * loop of an engine that waits for interrupts, and of a polled engine the submissions and
+ * the looks that found something. There, the batch is left to finish before it is looked
+ * for, so that the empty looks of a slow machine do not count against polling.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "bench.h"
+#include "../apps/exo-perf/clock.h"
+#include "loop.h"
 #include "mark.h"
 
-#define WARM_UP_READS 2000u
-#define FILL 0xa5 /* what no buffer may still hold after the warm-up */
+#define WARM_UP_IOS 2000u
+#define WARM_UP_STEP 500u
+#define WARM_UP_NS 300000000ull /* is enough on a slow machine */
+#define FILL 0xa5		/* what no buffer may still hold after the warm-up */
 #define NS_PER_S 1000000000ull
-
-static const struct bench_engine *const engines[] = {
-	&bench_pread,	      &bench_aio, &bench_uring,	     &bench_uring_poll, &bench_passthru,
-	&bench_passthru_poll, &bench_exo, &bench_exo_thread, &bench_exo_direct,
-};
-
-int bench_buf_alloc(struct bench *b)
-{
-	return -posix_memalign((void **)&b->buf, BENCH_BYTES, (size_t)b->depth * BENCH_BYTES);
-}
-
-int bench_open(struct bench *b, int flags)
-{
-	int fd = open(b->device, flags | O_CLOEXEC);
-	struct stat st;
-	uint64_t bytes;
-
-	if (fd < 0)
-		return -errno;
-	if (!fstat(fd, &st) && S_ISBLK(st.st_mode) && !ioctl(fd, BLKGETSIZE64, &bytes))
-		b->blocks = bytes / BENCH_BYTES;
-	return fd;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
 
 static uint32_t random32(void)
 {
@@ -74,8 +41,10 @@ static uint32_t random32(void)
 
 static void check(const struct bench_engine *e, const char *what, int ret)
 {
+	/* A polled queue that the driver does not have is found only when it is used. */
 	if (ret < 0)
-		errx(1, "%s: %s: %s", e->name, what, strerror(-ret));
+		errx(ret == -EOPNOTSUPP ? LOOP_CANNOT : LOOP_BROKE, "%s: %s: %s", e->name, what,
+		     strerror(-ret));
 }
 
 static void submit_batch(struct bench *b, const struct bench_engine *e)
@@ -89,13 +58,13 @@ static void submit_batch(struct bench *b, const struct bench_engine *e)
 	check(e, "submit", e->submit(b, io, b->batch));
 }
 
-/* Keeps the depth filled in steps of a batch; reads is rounded up to batches. */
-static void run(struct bench *b, const struct bench_engine *e, uint64_t reads)
+/* Keeps the depth filled in steps of a batch; ios is rounded up to batches. */
+static void run(struct bench *b, const struct bench_engine *e, uint64_t ios)
 {
 	uint64_t started = 0;
 
-	while (started < reads) {
-		while (b->done_nr >= b->batch && started < reads) {
+	while (started < ios) {
+		while (b->done_nr >= b->batch && started < ios) {
 			submit_batch(b, e);
 			started += b->batch;
 		}
@@ -105,6 +74,96 @@ static void run(struct bench *b, const struct bench_engine *e, uint64_t reads)
 	while (b->done_nr < b->depth)
 		check(e, "reap", e->reap(b, b->depth - b->done_nr));
 }
+
+/* ---- latencies: the same loop with the clock ---- */
+
+struct timed {
+	struct bench *b;
+	const struct bench_engine *e;
+	uint64_t started[BENCH_DEPTH_MAX];
+	struct histogram *h;
+};
+
+/* What came back since the slots that are free were @before. */
+static void record(struct timed *t, unsigned int before)
+{
+	uint64_t now = clock_ticks();
+
+	for (unsigned int i = before; i < t->b->done_nr; i++) {
+		uint64_t then = t->started[t->b->done[i]];
+
+		histogram_record(t->h, now > then ? now - then : 0);
+	}
+}
+
+static void submit_timed(struct timed *t)
+{
+	struct bench *b = t->b;
+	uint64_t now = clock_ticks();
+
+	/* The batch is taken from the top of the stack. */
+	for (unsigned int i = b->done_nr - b->batch; i < b->done_nr; i++)
+		t->started[b->done[i]] = now;
+	submit_batch(b, t->e);
+}
+
+static void reap_timed(struct timed *t, unsigned int min)
+{
+	unsigned int before = t->b->done_nr;
+
+	check(t->e, "reap", t->e->reap(t->b, min));
+	record(t, before);
+}
+
+static void run_timed(struct timed *t, uint64_t ios)
+{
+	struct bench *b = t->b;
+	uint64_t started = 0;
+
+	while (started < ios) {
+		while (b->done_nr >= b->batch && started < ios) {
+			unsigned int before = b->done_nr - b->batch;
+
+			submit_timed(t);
+			record(t, before); /* an engine that knows no other way waits there */
+			started += b->batch;
+		}
+		if (b->done_nr < b->batch)
+			reap_timed(t, b->batch - b->done_nr);
+	}
+	while (b->done_nr < b->depth)
+		reap_timed(t, b->depth - b->done_nr);
+}
+
+static const double percentiles[LOOP_PERCENTILES] = { 50, 90, 99, 99.9, 99.99 };
+
+static void latencies(struct bench *b, const struct bench_engine *e, uint64_t ios,
+		      struct loop_figures *figures)
+{
+	struct timed t = { .b = b, .e = e, .h = malloc(sizeof(*t.h)) };
+	uint64_t ticks, ns;
+	double us_per_tick;
+
+	if (!t.h)
+		err(LOOP_BROKE, "no memory");
+	histogram_init(t.h);
+	ticks = clock_ticks();
+	ns = clock_ns();
+	run_timed(&t, ios);
+	ticks = clock_ticks() - ticks;
+	ns = clock_ns() - ns;
+	us_per_tick = ns / 1e3 / ticks;
+	for (unsigned int i = 0; i < LOOP_PERCENTILES; i++) {
+		bool enough = t.h->count * (100 - percentiles[i]) / 100 >= 0.999;
+
+		figures->us[i] = enough ? histogram_percentile(t.h, percentiles[i]) * us_per_tick
+					: -1;
+	}
+	figures->us_max = t.h->max * us_per_tick;
+	free(t.h);
+}
+
+/* ---- counted by the plugin ---- */
 
 /* Gives the device time; nothing here is counted or measured. */
 static void let_finish(unsigned int nr)
@@ -130,11 +189,11 @@ static void reap_counted(struct bench *b, const struct bench_engine *e)
 	}
 }
 
-static void run_counted(struct bench *b, const struct bench_engine *e, uint64_t reads)
+static void run_counted(struct bench *b, const struct bench_engine *e, uint64_t ios)
 {
 	MARK_RESET();
 	if (e->polled) {
-		for (uint64_t started = 0; started < reads; started += b->batch) {
+		for (uint64_t started = 0; started < ios; started += b->batch) {
 			MARK_START();
 			submit_batch(b, e);
 			MARK_COMMIT();
@@ -143,144 +202,107 @@ static void run_counted(struct bench *b, const struct bench_engine *e, uint64_t 
 		}
 	} else {
 		MARK_START();
-		run(b, e, reads);
+		run(b, e, ios);
 		MARK_COMMIT();
 	}
 	MARK_REPORT();
 }
 
-/* Returns the reads a second. Fails if the device did not fill every buffer. */
+/* ---- all of it ---- */
+
+/* What is written can neither be compressed nor left out; it leaves no buffer as it was. */
+static void fill_buffers(struct bench *b)
+{
+	uint32_t *words = (uint32_t *)b->buf;
+
+	if (!b->write)
+		memset(b->buf, FILL, (size_t)b->depth * BENCH_BYTES);
+	for (size_t i = 0; b->write && i < (size_t)b->depth * BENCH_BYTES / 4; i++)
+		words[i] = random32();
+}
+
+/* Returns the I/Os a second. Fails if the device did not fill every buffer. */
 static double warm_up(struct bench *b, const struct bench_engine *e)
 {
-	uint64_t begin;
+	uint64_t begin, ns, ios = 0;
 
-	memset(b->buf, FILL, (size_t)b->depth * BENCH_BYTES);
-	begin = now_ns();
-	run(b, e, WARM_UP_READS);
-	begin = now_ns() - begin;
-	for (unsigned int slot = 0; slot < b->depth; slot++) {
+	fill_buffers(b);
+	begin = clock_ns();
+	do {
+		run(b, e, WARM_UP_STEP);
+		ios += WARM_UP_STEP;
+		ns = clock_ns() - begin;
+	} while (ios < WARM_UP_IOS && ns < WARM_UP_NS);
+	for (unsigned int slot = 0; !b->write && slot < b->depth; slot++) {
 		const unsigned char *buf = (unsigned char *)b->buf + slot * BENCH_BYTES;
 
 		if (buf[0] == FILL && !memcmp(buf, buf + 1, BENCH_BYTES - 1))
-			errx(1, "%s: buffer %u was never written by the device", e->name, slot);
+			errx(LOOP_BROKE, "%s: buffer %u was never written by the device", e->name,
+			     slot);
 	}
-	return WARM_UP_READS * (double)NS_PER_S / begin;
+	return ios * (double)NS_PER_S / ns;
 }
 
-static void pin_to_cpu(int cpu)
+void loop_pin(int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "pinning to CPU %d", cpu);
+		err(LOOP_CANNOT, "pinning to CPU %d", cpu);
 }
 
-static const struct bench_engine *find_engine(const char *name)
+static void open_engine(struct bench *b, const struct bench_engine *e)
 {
-	for (size_t i = 0; i < sizeof(engines) / sizeof(*engines); i++)
-		if (!strcmp(engines[i]->name, name))
-			return engines[i];
-	errx(2, "no engine %s; -l lists them", name);
+	int ret = e->open(b);
+
+	if (ret)
+		errx(LOOP_CANNOT, "%s: %s", b->device, strerror(-ret));
+	if (!b->blocks)
+		errx(LOOP_CANNOT, "%s: its size is not known, or less than %u bytes", b->device,
+		     BENCH_BYTES);
+	for (unsigned int slot = b->depth; slot-- > 0;)
+		bench_done(b, slot);
 }
 
-static void list_engines(void)
+static void measure(struct bench *b, const struct bench_engine *e, double seconds,
+		    struct loop_figures *figures)
 {
-	for (size_t i = 0; i < sizeof(engines) / sizeof(*engines); i++)
-		printf("%-20s %s\n", engines[i]->name, engines[i]->what);
+	double rate = warm_up(b, e);
+	uint64_t ios = rate * seconds + 1;
+
+	ios = (ios + b->batch - 1) / b->batch * b->batch;
+	counters_start(&figures->counters);
+	figures->ns = clock_ns();
+	run(b, e, ios);
+	figures->ns = clock_ns() - figures->ns;
+	counters_stop(&figures->counters);
+	figures->ios = ios;
+	latencies(b, e, ios / 2 + 1, figures);
 }
 
-static void __attribute__((noreturn)) usage(void)
+void loop_run(const struct loop_order *order, struct loop_figures *figures)
 {
-	fprintf(stderr,
-		"usage: peers -l\n"
-		"       peers -e ENGINE [-d DEPTH] [-b BATCH] [-t MS | -n READS -c] DEVICE\n"
-		"  -l  list the engines\n"
-		"  -d  reads in flight (1)      -b  reads submitted together (1)\n"
-		"  -t  measure for MS milliseconds (1000)\n"
-		"  -n  measure READS reads      -c  count instructions: between marks\n"
-		"DEVICE: /dev/nvmeXnY; /dev/ngXnY for passthrough; for exo what exo_open() "
-		"takes\n");
-	exit(2);
-}
+	const struct bench_engine *e = order->engine;
+	struct bench b = {
+		.device = order->device,
+		.depth = order->depth,
+		.batch = order->batch,
+		.write = order->write,
+		.spin = true,
+	};
 
-static unsigned int number(const char *text, unsigned int max)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*end || end == text || !value || value > max)
-		errx(2, "%s: a number from 1 to %u is needed", text, max);
-	return value;
-}
-
-int main(int argc, char **argv)
-{
-	struct bench b = { .depth = 1, .batch = 1, .spin = true };
-	const struct bench_engine *e = NULL;
-	uint64_t reads = 0, ns;
-	unsigned int ms = 1000;
-	bool count = false;
-	double rate;
-	int opt;
-
-	while ((opt = getopt(argc, argv, "le:d:b:t:n:c")) != -1) {
-		switch (opt) {
-		case 'l':
-			list_engines();
-			return 0;
-		case 'e':
-			e = find_engine(optarg);
-			break;
-		case 'd':
-			b.depth = number(optarg, BENCH_DEPTH_MAX);
-			break;
-		case 'b':
-			b.batch = number(optarg, BENCH_DEPTH_MAX);
-			break;
-		case 't':
-			ms = number(optarg, 3600000);
-			break;
-		case 'n':
-			reads = number(optarg, 1000000000);
-			break;
-		case 'c':
-			count = true;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (!e || optind != argc - 1 || b.batch > b.depth || (count && !reads))
-		usage();
-	if (b.depth > e->depth_max)
-		errx(2, "%s: depth is at most %u", e->name, e->depth_max);
-	b.device = argv[optind];
-
-	pin_to_cpu(0);
-	check(e, b.device, e->open(&b));
-	if (!b.blocks)
-		errx(1, "%s: its size is not known, or less than %u bytes", b.device, BENCH_BYTES);
-	for (unsigned int slot = b.depth; slot-- > 0;)
-		bench_done(&b, slot);
-
-	rate = warm_up(&b, e);
-	if (!reads)
-		reads = rate * ms / 1000 + 1;
-	if (count)
+	*figures = (struct loop_figures){};
+	loop_pin(order->cpu);
+	open_engine(&b, e);
+	if (order->count) {
+		warm_up(&b, e);
 		b.spin = false;
-	ns = now_ns();
-	if (count)
-		run_counted(&b, e, reads);
-	else
-		run(&b, e, reads);
-	ns = now_ns() - ns;
-
-	reads = (reads + b.batch - 1) / b.batch * b.batch;
-	printf("%s engine=%s depth=%u batch=%u reads=%llu ns=%llu iops=%.0f\n",
-	       count ? "INSNS" : "RATE", e->name, b.depth, b.batch, (unsigned long long)reads,
-	       (unsigned long long)ns, reads * (double)NS_PER_S / ns);
+		figures->ios = (order->count + b.batch - 1) / b.batch * b.batch;
+		run_counted(&b, e, order->count);
+	} else {
+		measure(&b, e, order->seconds, figures);
+	}
 	e->close(&b);
-	return 0;
 }
