@@ -39,7 +39,7 @@ INSTALL_TARGETS :=
 all: tools module
 
 # The module's own tests run first.
--include selftests/Makefile.inc libexo/Makefile.inc daemon/Makefile.inc apps/Makefile.inc bench/Makefile.inc
+-include selftests/Makefile.inc selftests/fuzz/Makefile.inc libexo/Makefile.inc daemon/Makefile.inc apps/Makefile.inc bench/Makefile.inc
 
 tools: $(LIBS) $(PROGS)
 
@@ -112,6 +112,7 @@ help:
 ##                   which stays as it is (writes go to a temporary file)
 ## make check        everything that is tested, in about 20 minutes; `N passed, N failed, N skipped`
 ## make check-debug  the same tests on a kernel with KASAN, lockdep, kmemleak (builds it once)
+## make fuzz         random inputs for MINUTES=10 to the module on that kernel, led by what they reach
 ## make shell        a shell in the virtual machine, with the tree
 ## make bench        measurements beside libaio and io_uring
 ## make fio          the engine for fio, against the installed fio's source (FIO_SRC= for another)
