@@ -21,6 +21,7 @@ const char *type_name(__u32 type)
 		[EXO_TYPE_CONTROLLER] = "controller",
 		[EXO_TYPE_EXTENT] = "extent",
 		[EXO_TYPE_QUEUE] = "queue",
+		[EXO_TYPE_MEMORY] = "memory",
 	};
 
 	return type < sizeof(names) / sizeof(*names) && names[type] ? names[type] : "?";
@@ -69,6 +70,8 @@ const char *mode_name(__u32 mode)
 
 char *label_what(char *text, const struct exo_tree_entry *entry)
 {
+	char bytes[LABEL_SIZE];
+
 	switch (entry->type) {
 	case EXO_TYPE_POOL:
 		label_pool(text, entry);
@@ -85,6 +88,10 @@ char *label_what(char *text, const struct exo_tree_entry *entry)
 		/* A checked queue is a queue; of others it is said. */
 		snprintf(text, LABEL_SIZE, "queue %u%s%s", entry->qid, entry->mode ? ", " : "",
 			 entry->mode ? mode_name(entry->mode) : "");
+		break;
+	case EXO_TYPE_MEMORY:
+		snprintf(text, LABEL_SIZE, "adopted memory, %.40s",
+			 label_bytes(bytes, entry->len << entry->unit_shift));
 		break;
 	default:
 		snprintf(text, LABEL_SIZE, "type %u", entry->type);

@@ -106,7 +106,8 @@ static void print_rights_json(__u32 rights)
 static void print_object_json(const struct exo_tree_entry *entry)
 {
 	printf(", \"type\": \"%s\", \"object\": %llu", type_name(entry->type), entry->object);
-	if (entry->type == EXO_TYPE_FRAMES || entry->type == EXO_TYPE_EXTENT)
+	if (entry->type == EXO_TYPE_FRAMES || entry->type == EXO_TYPE_EXTENT ||
+	    entry->type == EXO_TYPE_MEMORY)
 		printf(", \"start\": %llu, \"length\": %llu, \"unit_bytes\": %llu", entry->start,
 		       entry->len, 1ull << entry->unit_shift);
 	if (entry->nsid)

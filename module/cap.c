@@ -110,23 +110,35 @@ struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id)
 	return cap;
 }
 
+static __always_inline int exo_cap_verify(struct exo_call *call, struct exo_cap *cap, u32 field,
+					  u32 type, u32 rights)
+{
+	u32 missing = (rights | EXO_CAP_LIVE) & ~READ_ONCE(cap->usable);
+
+	if (unlikely(cap->object->ops->type != type))
+		return exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field,
+				  cap->object->ops->type, type);
+	if (unlikely(exo_object_gone(cap->object) || (missing & EXO_CAP_LIVE)))
+		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, field, cap->id, 0);
+	if (unlikely(missing))
+		return exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, missing, cap->rights);
+	return 0;
+}
+
+int exo_cap_check(struct exo_call *call, struct exo_cap *cap, u32 field, u32 type, u32 rights)
+{
+	return exo_cap_verify(call, cap, field, type, rights);
+}
+
 struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, u32 rights)
 {
 	struct exo_cap *cap = exo_cap_get_any(call, field, id);
-	u32 missing;
 	int ret;
 
 	if (IS_ERR(cap))
 		return cap;
-	missing = (rights | EXO_CAP_LIVE) & ~READ_ONCE(cap->usable);
-	if (unlikely(cap->object->ops->type != type))
-		ret = exo_refuse(call, -EINVAL, EXO_REASON_WRONG_TYPE, field,
-				 cap->object->ops->type, type);
-	else if (unlikely(exo_object_gone(cap->object) || (missing & EXO_CAP_LIVE)))
-		ret = exo_refuse(call, -ESTALE, EXO_REASON_STALE, field, id, 0);
-	else if (unlikely(missing))
-		ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, missing, cap->rights);
-	else
+	ret = exo_cap_verify(call, cap, field, type, rights);
+	if (likely(!ret))
 		return cap;
 	exo_cap_put(cap);
 	return ERR_PTR(ret);
@@ -492,6 +504,9 @@ static int exo_derive_into(struct exo_call *call, struct exo_session *session)
 		return PTR_ERR(parent);
 	if (exo_cap_gone(parent))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(cap_derive, cap),
+				  cmd->cap, 0);
+	if (parent->object->ops->unshared)
+		return exo_refuse(call, -EINVAL, EXO_REASON_UNSHARED, EXO_FIELD(cap_derive, cap),
 				  cmd->cap, 0);
 	ret = exo_cap_check_child(call, parent, &child, &spec);
 	if (ret)

@@ -134,10 +134,12 @@ void exo_cap_init_root(struct exo_cap *root);
 /*
  * A getter looks up, checks type and rights, and takes a reference; @field is the
  * offset of the number in the argument. A capability whose object is gone is
- * -ESTALE, except through exo_cap_get_any(), which takes any type and state.
+ * -ESTALE, except through exo_cap_get_any(), which takes any type and state, and leaves the
+ * rest to exo_cap_check().
  */
 struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, u32 rights);
 struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id);
+int exo_cap_check(struct exo_call *call, struct exo_cap *cap, u32 field, u32 type, u32 rights);
 struct exo_cap *exo_cap_lookup(struct exo_session *session, u32 id);
 void exo_cap_put(struct exo_cap *cap);
 DEFINE_FREE(exo_cap_put, struct exo_cap *, if (!IS_ERR_OR_NULL(_T)) exo_cap_put(_T))

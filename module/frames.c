@@ -51,6 +51,12 @@ static void exo_frames_describe(struct exo_object *obj, struct exo_cap_query *qu
 	query->out_unit_shift = PAGE_SHIFT + exo_frames_of(obj)->order;
 }
 
+static void exo_frames_units(struct exo_object *obj, struct exo_units *units)
+{
+	units->pages = exo_frames_of(obj)->pages;
+	units->order = exo_frames_of(obj)->order;
+}
+
 static int exo_frames_map_check(struct exo_object *obj, const struct exo_cap *cap,
 				struct vm_area_struct *vma)
 {
@@ -90,6 +96,7 @@ static const struct exo_object_ops exo_frames_ops = {
 	.linked = exo_frames_linked,
 	.reclaim = exo_frames_reclaim,
 	.release = exo_frames_release,
+	.units = exo_frames_units,
 	.describe = exo_frames_describe,
 	.map_check = exo_frames_map_check,
 	.map_pfn = exo_frames_map_pfn,

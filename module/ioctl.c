@@ -7,6 +7,7 @@
 #include <linux/nospec.h>
 #include <linux/uaccess.h>
 
+#include "adopt.h"
 #include "cap.h"
 #include "controller.h"
 #include "events.h"
@@ -69,6 +70,7 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP_RESERVED(EXO_POOL_QUERY, exo_pool_query, exo_pool_query),
 	EXO_OP_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc, exo_frames_alloc),
 	EXO_OP_RESERVED(EXO_FRAMES_NAMES, exo_frames_names, exo_frames_names),
+	EXO_OP_RESERVED(EXO_MEM_ADOPT, exo_mem_adopt, exo_mem_adopt),
 	EXO_OP_FULL(EXO_CONTROLLER_CREATE, exo_controller_create, EXO_CONTROLLER_EXCLUSIVE, 0,
 		    exo_controller_create),
 	EXO_OP_RESERVED(EXO_CONTROLLER_QUERY, exo_controller_query, exo_controller_query),

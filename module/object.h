@@ -20,6 +20,7 @@
 struct exo_cap;
 struct exo_cap_query;
 struct exo_object;
+struct page;
 struct vm_area_struct;
 
 /**
@@ -35,10 +36,21 @@ struct exo_pfn {
 };
 
 /**
+ * struct exo_units - page frames that a device may reach
+ * @pages: the first page of each unit
+ * @order: of each unit
+ */
+struct exo_units {
+	struct page **pages;
+	u32 order;
+};
+
+/**
  * struct exo_object_ops - what a type of object does
  * @type: EXO_TYPE_*
  * @rights: rights that are meaningful for it
  * @ranged: its capabilities have a range
+ * @unshared: nothing is derived from its capability, and there are no tokens of it
  * @grain: every range of it is a multiple of so many units, a power of two; NULL: of 1
  * @linked: its first capability is in the tree
  * @gone: the device behind it is gone, though nobody killed it yet
@@ -50,6 +62,7 @@ struct exo_pfn {
  * @reclaim: nobody can reach what it holds any more (capabilities, page tables,
  *	devices): give that back. Before @release, which may come much later
  * @release: the last reference is gone: free it
+ * @units: what a device can be given of it. NULL: nothing
  * @describe: fill the type's part of an answer to EXO_CAP_QUERY
  * @map_check: may @cap (NULL: a session's own pages) be mapped this way; the VMA's
  *	offset is already relative to the object. NULL: it cannot be mapped
@@ -60,6 +73,7 @@ struct exo_object_ops {
 	u32 type;
 	u32 rights;
 	bool ranged;
+	bool unshared;
 	u64 (*grain)(struct exo_object *obj);
 	void (*linked)(struct exo_object *obj);
 	bool (*gone)(struct exo_object *obj);
@@ -70,6 +84,7 @@ struct exo_object_ops {
 	void (*forget)(struct exo_object *obj, const struct exo_cap *cap);
 	void (*reclaim)(struct exo_object *obj);
 	void (*release)(struct exo_object *obj);
+	void (*units)(struct exo_object *obj, struct exo_units *units);
 	void (*describe)(struct exo_object *obj, struct exo_cap_query *query);
 	int (*map_check)(struct exo_object *obj, const struct exo_cap *cap,
 			 struct vm_area_struct *vma);

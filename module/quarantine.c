@@ -13,6 +13,7 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 
+#include "adopt.h"
 #include "frames.h"
 #include "nvme.h"
 #include "object.h"
@@ -47,6 +48,8 @@ static void exo_quarantine_count(struct exo_object *obj, s64 frames)
 	atomic64_add(frames, &exo_quarantine_frames);
 	if (obj->ops->type == EXO_TYPE_FRAMES)
 		EXO_PAGE_COUNT(exo_frames_of(obj)->session, frames_quarantined, frames);
+	else if (obj->ops->type == EXO_TYPE_MEMORY)
+		EXO_PAGE_COUNT(exo_memory_of(obj)->session, memory_quarantined, frames);
 }
 
 void exo_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)

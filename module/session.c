@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "adopt.h"
 #include "cap.h"
 #include "controller.h"
 #include "events.h"
@@ -133,7 +134,8 @@ int exo_session_info(struct exo_call *call)
 
 	cmd->out_version_major = EXO_VERSION_MAJOR;
 	cmd->out_version_minor = EXO_VERSION_MINOR;
-	cmd->out_features = EXO_FEATURE_QUEUE_CHECKED | EXO_FEATURE_QUEUE_DIRECT;
+	cmd->out_features = EXO_FEATURE_QUEUE_CHECKED | EXO_FEATURE_QUEUE_DIRECT |
+			    EXO_FEATURE_MEM_ADOPT;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
 	cmd->out_frames_limit = exo_pool_root_limit();
@@ -143,6 +145,7 @@ int exo_session_info(struct exo_call *call)
 	cmd->out_io_timeout_ms = exo_io_timeout_ms();
 	cmd->out_admin_timeout_ms = exo_admin_timeout_ms();
 	cmd->out_caps = READ_ONCE(call->session->page->caps);
+	cmd->out_memory_adopted = exo_memory_adopted();
 	return exo_call_respond(call);
 }
 

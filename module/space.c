@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Buffer space, and attachments: frames that a function may reach.
+ * Buffer space, and attachments: frames and adopted memory that a function may reach.
  *
  * An attachment is made in steps: mapped for the device and entered in the lists
  * that its death walks; answered to the program; filled into the table. It ends
@@ -14,7 +14,6 @@
 #include "cap.h"
 #include "controller.h"
 #include "exclusive.h"
-#include "frames.h"
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
@@ -25,21 +24,23 @@
 #include "trace.h"
 
 /**
- * struct exo_attachment - a range of frames in a buffer space
+ * struct exo_attachment - a range of frames, or of adopted memory, in a buffer space
  * @binding: the common part; the capability is the frames'
  * @space: a reference
- * @frames: a reference
+ * @object: the frames; a reference
+ * @units: they
  * @map: for the device
  * @first: page index in the space
  * @pages: page indexes taken
  * @entered: @first is valid
- * @using: it is one of the frames' uses
+ * @using: it is one of the uses of @object
  * @on_nvme: in nvme->attachments
  */
 struct exo_attachment {
 	struct exo_binding binding;
 	struct exo_space *space;
-	struct exo_frames *frames;
+	struct exo_object *object;
+	struct exo_units units;
 	struct exo_dma_map map;
 	unsigned long first;
 	unsigned long pages;
@@ -231,7 +232,7 @@ static bool exo_space_read_page(struct exo_space *space, u64 offset, void *to, u
 	att = mtree_load(&space->pages, page);
 	unit = att->binding.cap->start + ((page - att->first) >> att->map.order);
 	within = (page - att->first) & (BIT(att->map.order) - 1);
-	frame = att->frames->pages[unit] + within;
+	frame = att->units.pages[unit] + within;
 	memcpy_from_page(to, frame, offset_in_page(offset), bytes);
 	return true;
 }
@@ -302,7 +303,7 @@ static void exo_attachment_quarantine(struct exo_attachment *att, bool drained)
 
 	guard(rwsem_read)(&nvme->busy);
 	if (!drained || exo_nvme_is_unsafe(nvme))
-		exo_quarantine(nvme, &att->frames->object, att->pages);
+		exo_quarantine(nvme, att->object, att->pages);
 }
 
 static void exo_attachment_unmap(struct exo_attachment *att)
@@ -332,8 +333,8 @@ static void exo_attachment_release(struct exo_binding *binding)
 	struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 
 	if (att->using)
-		exo_object_unuse(&att->frames->object);
-	exo_object_put(&att->frames->object);
+		exo_object_unuse(att->object);
+	exo_object_put(att->object);
 	exo_space_put(att->space);
 	kfree(att);
 }
@@ -390,9 +391,10 @@ static struct exo_attachment *exo_attachment_alloc(struct exo_cap *cap, struct e
 	exo_binding_init(&att->binding, &exo_attachment_ops, cap);
 	INIT_LIST_HEAD(&att->on_nvme);
 	att->space = space;
-	att->frames = exo_frames_of(cap->object);
+	att->object = cap->object;
 	exo_object_get(cap->object);
-	att->pages = cap->len << att->frames->order;
+	cap->object->ops->units(cap->object, &att->units);
+	att->pages = cap->len << att->units.order;
 	return att;
 }
 
@@ -400,7 +402,6 @@ static struct exo_attachment *exo_attachment_alloc(struct exo_cap *cap, struct e
 static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap,
 			      const struct exo_controller *controller)
 {
-	struct exo_frames *frames = att->frames;
 	struct exo_nvme *nvme = att->space->nvme;
 	u32 access = 0;
 	int ret;
@@ -416,8 +417,8 @@ static int exo_attachment_map(struct exo_attachment *att, struct exo_cap *cap,
 	if (!exo_exclusive_admits(controller) ||
 	    (nvme->exclusive && nvme->dma.domain && att->entered))
 		return -EBUSY;
-	ret = exo_dma_map(&nvme->dma, &att->map, frames->pages + cap->start, cap->len,
-			  frames->order, access);
+	ret = exo_dma_map(&nvme->dma, &att->map, att->units.pages + cap->start, cap->len,
+			  att->units.order, access);
 	if (ret)
 		return ret;
 	scoped_guard(spinlock, &nvme->list_lock)
@@ -506,11 +507,27 @@ static int exo_attachment_open(struct exo_attachment *att)
 	return 0;
 }
 
+/* Frames or adopted memory. */
+static struct exo_cap *exo_units_get(struct exo_call *call, u32 field, u32 id)
+{
+	struct exo_cap *cap = exo_cap_get_any(call, field, id);
+	int ret;
+
+	if (IS_ERR(cap))
+		return cap;
+	ret = exo_cap_check(call, cap, field,
+			    cap->object->ops->units ? cap->object->ops->type : EXO_TYPE_FRAMES, 0);
+	if (!ret)
+		return cap;
+	exo_cap_put(cap);
+	return ERR_PTR(ret);
+}
+
 static struct exo_cap *exo_attach_frames(struct exo_call *call)
 {
 	u32 id = call->arg.dma_attach.frames, field = EXO_FIELD(dma_attach, frames);
 	u32 useful = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
-	struct exo_cap *cap = exo_cap_get(call, field, id, EXO_TYPE_FRAMES, 0);
+	struct exo_cap *cap = exo_units_get(call, field, id);
 	int ret;
 
 	if (IS_ERR(cap) || (cap->rights & useful))
@@ -575,7 +592,7 @@ int exo_space_detach(struct exo_call *call)
 	if (IS_ERR(controller))
 		return PTR_ERR(controller);
 	struct exo_cap *frames __free(exo_cap_put) =
-		exo_cap_get(call, EXO_FIELD(dma_detach, frames), cmd->frames, EXO_TYPE_FRAMES, 0);
+		exo_units_get(call, EXO_FIELD(dma_detach, frames), cmd->frames);
 	if (IS_ERR(frames))
 		return PTR_ERR(frames);
 

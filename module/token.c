@@ -173,6 +173,9 @@ static int exo_token_check(struct exo_call *call, struct exo_cap *cap, struct ex
 	if (exo_cap_gone(cap))
 		return exo_refuse(call, -ESTALE, EXO_REASON_STALE, EXO_FIELD(token_create, cap),
 				  cmd->cap, 0);
+	if (cap->object->ops->unshared)
+		return exo_refuse(call, -EINVAL, EXO_REASON_UNSHARED, EXO_FIELD(token_create, cap),
+				  cmd->cap, 0);
 	if (!(cmd->flags & EXO_TOKEN_UID) && cmd->uid)
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(token_create, uid),
 				  cmd->uid, 0);

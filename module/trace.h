@@ -85,14 +85,18 @@
 	EXO_TR(ZONE_REPORT)          \
 	EXO_TR(ZONE_QUOTA)           \
 	EXO_TR(PLACEMENT)            \
-	EXO_TR_LAST(ARBITRATION)
+	EXO_TR(ARBITRATION)         \
+	EXO_TR(MEMLOCK)              \
+	EXO_TR(PIN)                  \
+	EXO_TR_LAST(UNSHARED)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \
 	EXO_TT(FRAMES)          \
 	EXO_TT(CONTROLLER)      \
 	EXO_TT(EXTENT)          \
-	EXO_TT_LAST(QUEUE)
+	EXO_TT(QUEUE)           \
+	EXO_TT_LAST(MEMORY)
 
 /* So that programs that read the format see numbers. */
 #undef EXO_TR

@@ -660,7 +660,8 @@ TEST_F_TIMEOUT(table, a_full_table_refuses_every_new_capability, 240)
 	int fd = t->grantor, i, ret = 0;
 	struct exo_frames_alloc frames;
 	struct exo_queue_create queue;
-	__u64 start = now_ms(), used = frames_used(fd);
+	__u64 start = now_ms(), used = frames_used(fd), adopted = memory_adopted(fd);
+	static _Alignas(PAGE) char own[PAGE];
 	struct exo_info info_;
 	__u8 token[16];
 	__u32 cap, n;
@@ -693,6 +694,7 @@ TEST_F_TIMEOUT(table, a_full_table_refuses_every_new_capability, 240)
 	FULL(claim_pool(fd, &cap));
 	FULL(pool_create(fd, t->root_pool, EXO_RIGHT_ALLOC, 1, &cap));
 	FULL(frames_alloc(fd, t->root_pool, EXO_ORDER_4K, 1, ANY_NODE, &frames));
+	FULL(mem_adopt(fd, t->root_controller, EXO_RIGHT_READ, own, PAGE, &cap));
 	FULL(controller_create(fd, t->root_controller, EXO_RIGHT_QUEUE, 1, &cap));
 	FULL(extent_create(fd, t->root_controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 1, &cap));
 	FULL(queue_create(fd, t->root_controller, 8, &queue));
@@ -700,6 +702,7 @@ TEST_F_TIMEOUT(table, a_full_table_refuses_every_new_capability, 240)
 	FULL(token_redeem(fd, token, &cap));
 #undef FULL
 	EXPECT_EQ(used, frames_used(fd));
+	EXPECT_EQ(adopted, memory_adopted(fd));
 	/* One back: one more fits. */
 	ASSERT_EQ(0, drop(fd, 777));
 	EXPECT_EQ(0, derive(fd, t->root_pool, EXO_RIGHT_ALLOC, EXO_SESSION_SELF, 0, 0, &cap));
@@ -718,7 +721,8 @@ TEST_F(table, everything_that_makes_a_capability_respects_the_depth)
 	struct exo_controller_query before, after;
 	struct exo_frames_alloc frames;
 	struct exo_queue_create queue;
-	__u64 used = frames_used(t->fd);
+	__u64 used = frames_used(t->fd), adopted = memory_adopted(t->fd);
+	static _Alignas(PAGE) char own[PAGE];
 	__u8 token[16];
 
 	for (i = 1; i < EXO_DEPTH_MAX; i++) {
@@ -737,6 +741,7 @@ TEST_F(table, everything_that_makes_a_capability_respects_the_depth)
 	DEEP(derive(t->grantor, pool, EXO_RIGHT_ALLOC, t->fd, 0, 0, &cap));
 	DEEP(pool_create(t->grantor, pool, EXO_RIGHT_ALLOC, 1, &cap));
 	DEEP(frames_alloc(t->grantor, pool, EXO_ORDER_4K, 1, ANY_NODE, &frames));
+	DEEP(mem_adopt(t->grantor, controller, EXO_RIGHT_READ, own, PAGE, &cap));
 	DEEP(controller_create(t->grantor, controller, EXO_RIGHT_QUEUE, 1, &cap));
 	DEEP(extent_create(t->grantor, controller, 1, EXO_RIGHT_READ, EXTENT_FIRST, 1, &cap));
 	DEEP(queue_create(t->grantor, controller, 8, &queue));
@@ -744,6 +749,7 @@ TEST_F(table, everything_that_makes_a_capability_respects_the_depth)
 	DEEP(token_redeem(t->fd, token, &cap));
 #undef DEEP
 	EXPECT_EQ(used, frames_used(t->fd));
+	EXPECT_EQ(adopted, memory_adopted(t->fd));
 	ASSERT_EQ(0, controller_query(t->grantor, controller, &after));
 	EXPECT_EQ(before.out_queues_used, after.out_queues_used);
 }

@@ -7,6 +7,7 @@
  * It needs a boot of its own, with dma_bits=32 and memory on both sides of 4 GiB, a
  * NUMA node each: see reach() in selftests/vm/check.
  */
+#include <sys/syscall.h>
 #include <kselftest_harness.h>
 
 #include "lib.h"
@@ -140,6 +141,67 @@ TEST_F(coherence, frames_within_reach_carry_data_both_ways)
 	EXPECT_EQ(0, memcmp(b.at, (char *)b.at + half, size));
 	ring_unmap(&ring);
 	EXPECT_EQ(0, buffer_free(t->fd, &b));
+}
+
+/* PFN of the page at @at, as /proc tells root; 0: not known. */
+static __u64 pfn_of(const void *at)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	__u64 entry = 0;
+
+	if (pread(fd, &entry, 8, (off_t)((uintptr_t)at / PAGE * 8)) != 8)
+		entry = 0;
+	close(fd);
+	return entry & ((1ull << 55) - 1);
+}
+
+/* Ordinary memory of one node, if it lies on the side that is wanted. */
+static char *memory_of(unsigned long node, size_t size, __u64 reach, bool above)
+{
+	const unsigned long mask = 1ul << node;
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	if (at == MAP_FAILED ||
+	    syscall(SYS_mbind, at, size, 2 /* MPOL_BIND */, &mask, NODES_MAX + 1, 0))
+		return NULL;
+	memset(at, 0x3c, size);
+	for (i = 0; i < size; i += PAGE) {
+		__u64 pfn = pfn_of(at + i);
+
+		if (!pfn || (pfn >= reach) != above)
+			return NULL;
+	}
+	return at;
+}
+
+TEST_F(coherence, memory_of_the_programs_own_is_held_to_the_same)
+{
+	const __u32 rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
+	__u64 adopted = memory_adopted(self->t.fd);
+	const size_t size = variant->count * PAGE;
+	struct tenant *t = &self->t;
+	unsigned long node;
+	struct buffer b;
+	bool side[2] = { false, false };
+
+	for (node = 0; node < NODES_MAX; node++) {
+		char *above = memory_of(node, size, self->reach, true);
+		char *below = above ? NULL : memory_of(node, size, self->reach, false);
+
+		side[0] |= above != NULL;
+		side[1] |= below != NULL;
+		if (above) {
+			EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_COHERENCE,
+				       offsetof(struct exo_dma_attach, frames), 0,
+				       buffer_adopt(t->fd, t->controller, rights, above, size, &b));
+		} else if (below) {
+			EXPECT_EQ(0, buffer_adopt(t->fd, t->controller, rights, below, size, &b));
+			EXPECT_EQ(0, drop(t->fd, b.cap));
+		}
+	}
+	EXPECT_TRUE(side[0] && side[1]);
+	EXPECT_EQ(adopted, memory_adopted(t->fd));
 }
 
 TEST_HARNESS_MAIN

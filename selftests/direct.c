@@ -418,6 +418,27 @@ TEST_F(direct, data_comes_back_as_it_was_written_at_every_number_of_pages)
 	}
 }
 
+TEST_F(direct, memory_of_the_programs_own_is_reached_where_its_offset_says)
+{
+	struct tenant *t = &self->t;
+	const __u32 half = 16 * PAGE;
+	char *own =
+		mmap(NULL, 2 * half, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct buffer b;
+	struct sqe sqe;
+
+	ASSERT_NE(MAP_FAILED, (void *)own);
+	ASSERT_EQ(0, buffer_adopt(t->fd, self->controller, EXO_RIGHT_READ | EXO_RIGHT_WRITE, own,
+				  2 * half, &b));
+	fill_random(own, half);
+	sqe = direct_io(&self->q, OP_WRITE, EXTENT_FIRST, half, t->block, b.offset);
+	ASSERT_EQ(0, direct_do(&self->q, &sqe));
+	sqe = direct_io(&self->q, OP_READ, EXTENT_FIRST, half, t->block, b.offset + half);
+	ASSERT_EQ(0, direct_do(&self->q, &sqe));
+	EXPECT_EQ(0, memcmp(own, own + half, half));
+	EXPECT_EQ(0, drop(t->fd, b.cap));
+}
+
 TEST_F(direct, a_batch_goes_with_one_doorbell)
 {
 	struct tenant *t = &self->t;
@@ -735,10 +756,13 @@ TEST_F(direct, ringing_for_the_admin_queue_runs_nothing)
 TEST_F(direct, memory_that_is_not_attached_is_out_of_reach)
 {
 	struct tenant *t = &self->t;
-	struct buffer gone;
+	static _Alignas(PAGE) char own[PAGE];
+	struct buffer gone, source;
 	struct sqe sqe;
 	__u64 before;
 
+	memset(own, 0xa5, PAGE);
+	ASSERT_EQ(0, buffer_adopt(t->fd, self->controller, EXO_RIGHT_READ, own, PAGE, &source));
 	ASSERT_EQ(0, buffer_alloc(t->fd, t->pool, EXO_ORDER_4K, 1, &gone));
 	ASSERT_EQ(0, buffer_attach(t->fd, self->controller, &gone));
 	memset(gone.at, 0x5a, PAGE);
@@ -760,6 +784,9 @@ TEST_F(direct, memory_that_is_not_attached_is_out_of_reach)
 	EXPECT_LE(0, direct_do(&self->q, &sqe));
 	EXPECT_EQ(before, *(__u64 *)((char *)self->q.ring.control + self->q.made.out_lists));
 	EXPECT_EQ(0x5a, *(char *)gone.at);
+	sqe = sqe_io(OP_READ, 0, 1, EXTENT_FIRST, 0, source.offset);
+	EXPECT_LE(0, direct_do(&self->q, &sqe));
+	EXPECT_EQ((char)0xa5, own[0]);
 	memset(self->b.at, 0, PAGE);
 	sqe = sqe_io(OP_READ, 0, 1, EXTENT_FIRST, 0, self->b.offset);
 	EXPECT_EQ(0, direct_do(&self->q, &sqe));

@@ -57,11 +57,11 @@ static const struct {
 };
 
 static const char *const programs[] = {
-	"abi",	     "session", "cap",	    "pool",	    "frames", "map",	"controller",
-	"extent",    "dma",	"queue",    "wait",	    "thread", "events", "revoke",
-	"token",     "check",	"fault",    "death",	    "leave",  "storm",	"removal",
-	"signal",    "ranges",	"identify", "asynchronous", "direct", "zones",	"quotas",
-	"placement", "place",	"unsafe",
+	"abi",	     "session", "cap",	    "pool",	    "frames",  "map",	 "controller",
+	"extent",    "dma",	"queue",    "wait",	    "thread",  "events", "revoke",
+	"token",     "check",	"fault",    "death",	    "leave",   "storm",	 "removal",
+	"signal",    "ranges",	"identify", "asynchronous", "direct",  "zones",	 "quotas",
+	"placement", "place",	"unsafe",   "adopt",	    "adopted",
 };
 
 #define RECORDS_MAX 20000

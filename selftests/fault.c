@@ -132,6 +132,23 @@ static int do_frames_alloc_huge(FIXTURE_DATA(injection) * self)
 	return ret;
 }
 
+/* Fresh each time: bringing it in allocates, too. */
+static int do_mem_adopt(FIXTURE_DATA(injection) * self)
+{
+	const size_t size = 600 * PAGE;
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = -ENOMEM;
+
+	if (at == MAP_FAILED) {
+		last.reason = EXO_REASON_MEMORY;
+		return ret;
+	}
+	ret = mem_adopt(self->t.grantor, self->t.root_controller, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+			at, size, &self->scratch);
+	munmap(at, size);
+	return ret;
+}
+
 static int do_controller_create(FIXTURE_DATA(injection) * self)
 {
 	return controller_create(self->t.grantor, self->t.root_controller, EXO_RIGHT_QUEUE, 1,
@@ -192,6 +209,7 @@ static const struct subject makers[] = {
 	{ .name = "make a pool", .run = do_pool_create },
 	{ .name = "allocate frames", .run = do_frames_alloc },
 	{ .name = "allocate 2 MiB frames", .run = do_frames_alloc_huge },
+	{ .name = "adopt memory", .run = do_mem_adopt },
 	{ .name = "make a controller", .run = do_controller_create },
 	{ .name = "make an extent", .run = do_extent_create },
 	{ .name = "make a queue with a thread", .run = do_queue_create_thread },
@@ -204,6 +222,7 @@ struct state {
 	__u64 pool_used;
 	__u32 queues_used;
 	__u32 vectors_used;
+	__u64 adopted;
 };
 
 static struct state state_of(FIXTURE_DATA(injection) * self)
@@ -218,6 +237,7 @@ static struct state state_of(FIXTURE_DATA(injection) * self)
 	controller_query(self->t.grantor, self->t.root_controller, &q);
 	s.queues_used = q.out_queues_used;
 	s.vectors_used = q.out_vectors_used;
+	s.adopted = memory_adopted(self->t.grantor);
 	return s;
 }
 
@@ -228,6 +248,7 @@ static void expect_same(struct __test_metadata *_metadata, struct state before, 
 	EXPECT_EQ(before.pool_used, after.pool_used);
 	EXPECT_EQ(before.queues_used, after.queues_used);
 	EXPECT_EQ(before.vectors_used, after.vectors_used);
+	EXPECT_EQ(before.adopted, after.adopted);
 }
 
 static void expect_fault(struct __test_metadata *_metadata, const struct subject *subject, int n,
@@ -1013,6 +1034,7 @@ static void the_controller_has_failed(struct __test_metadata *_metadata,
 	struct exo_queue_create queue;
 	struct exo_queue_query qq;
 	struct exo_frames_alloc f;
+	static _Alignas(PAGE) char own[PAGE];
 	__u8 data[EXO_IDENTIFY_BYTES];
 	__u64 offset;
 	__u32 cap;
@@ -1036,6 +1058,7 @@ static void the_controller_has_failed(struct __test_metadata *_metadata,
 	EXPECT_FAILED(queue_attach(t->fd, self->ring.cap, t->extent));
 	EXPECT_FAILED(queue_create(t->fd, t->controller, 8, &queue));
 	EXPECT_FAILED(controller_create(t->fd, t->controller, EXO_RIGHT_QUEUE, 1, &cap));
+	EXPECT_FAILED(mem_adopt(t->fd, t->controller, EXO_RIGHT_READ, own, PAGE, &cap));
 	EXPECT_FAILED(namespace_query(t->grantor, t->root_controller, EXO_NAMESPACE_NEXT, 0, &ns));
 	EXPECT_FAILED(namespace_query(t->grantor, t->root_controller, 0, 1, &ns));
 	EXPECT_FAILED(extent_create(t->grantor, t->root_controller, 1, EXO_RIGHT_READ, 0, 1, &cap));

@@ -43,6 +43,7 @@ const struct command commands[] = {
 	COMMAND_RESERVED(EXO_POOL_QUERY, exo_pool_query),
 	COMMAND_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc),
 	COMMAND_RESERVED(EXO_FRAMES_NAMES, exo_frames_names),
+	COMMAND_RESERVED(EXO_MEM_ADOPT, exo_mem_adopt),
 	{ "EXO_CONTROLLER_CREATE", EXO_CONTROLLER_CREATE, sizeof(struct exo_controller_create), 0,
 	  EXO_CONTROLLER_EXCLUSIVE },
 	COMMAND_RESERVED(EXO_CONTROLLER_QUERY, exo_controller_query),
@@ -272,6 +273,28 @@ int frames_names(int fd, __u32 frames, __u32 first, __u32 count, struct exo_fram
 	};
 
 	return call(fd, EXO_FRAMES_NAMES, &arg);
+}
+
+int mem_adopt(int fd, __u32 controller, __u32 rights, const void *at, __u64 bytes, __u32 *cap)
+{
+	struct exo_mem_adopt arg = {
+		.controller = controller,
+		.rights = rights,
+		.address = (uintptr_t)at,
+		.bytes = bytes,
+	};
+	int ret = call(fd, EXO_MEM_ADOPT, &arg);
+
+	if (!ret)
+		*cap = arg.out_cap;
+	return ret;
+}
+
+__u64 memory_adopted(int fd)
+{
+	struct exo_info i;
+
+	return info(fd, &i) ? ~0ull : i.out_memory_adopted;
 }
 
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap)
@@ -583,6 +606,20 @@ int buffer_alloc(int fd, __u32 pool, __u32 order, __u32 count, struct buffer *ou
 int buffer_attach(int fd, __u32 controller, struct buffer *buffer)
 {
 	return dma_attach(fd, controller, buffer->cap, &buffer->offset);
+}
+
+int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out)
+{
+	int ret;
+
+	*out = (struct buffer){ .at = at, .size = size };
+	ret = mem_adopt(fd, controller, rights, at, size, &out->cap);
+	if (ret)
+		return ret;
+	ret = buffer_attach(fd, controller, out);
+	if (ret)
+		drop(fd, out->cap);
+	return ret;
 }
 
 int buffer_free(int fd, struct buffer *buffer)

@@ -110,6 +110,9 @@ int pool_query(int fd, __u32 pool, __u64 *budget, __u64 *used);
 int frames_alloc(int fd, __u32 pool, __u32 order, __u32 count, __s32 node,
 		 struct exo_frames_alloc *out);
 int frames_names(int fd, __u32 frames, __u32 first, __u32 count, struct exo_frame_name *names);
+int mem_adopt(int fd, __u32 controller, __u32 rights, const void *at, __u64 bytes, __u32 *cap);
+/* Pages that are pinned for all sessions. */
+__u64 memory_adopted(int fd);
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap);
 int controller_query(int fd, __u32 controller, struct exo_controller_query *out);
 int namespace_query(int fd, __u32 controller, __u32 flags, __u32 nsid,
@@ -170,6 +173,9 @@ int buffer_alloc(int fd, __u32 pool, __u32 order, __u32 count, struct buffer *ou
 int buffer_attach(int fd, __u32 controller, struct buffer *buffer);
 /* Unmaps and drops. */
 int buffer_free(int fd, struct buffer *buffer);
+
+/* The same of memory that the program has at @at: adopted and attached. */
+int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out);
 
 /* ---- rings ---- */
 

@@ -10,6 +10,7 @@
 #include "lib.h"
 
 #define FAIL "/sys/kernel/debug/fail_function/"
+#define OWN 16 /* pages */
 #define PARAMETERS "/sys/module/exo/parameters/"
 
 FIXTURE(silent)
@@ -17,7 +18,7 @@ FIXTURE(silent)
 	struct tenant t;
 	const struct exo_info_page *page;
 	struct ring ring;
-	struct buffer buffer;
+	struct buffer buffer, own;
 	char admin[16];
 };
 
@@ -49,6 +50,11 @@ FIXTURE_SETUP(silent)
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, self->t.extent));
 	ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 64, &self->buffer));
 	ASSERT_EQ(0, buffer_attach(self->t.fd, self->t.controller, &self->buffer));
+	self->own.at =
+		mmap(NULL, OWN * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->own.at);
+	ASSERT_EQ(0, buffer_adopt(self->t.fd, self->t.controller, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+				  self->own.at, OWN * PAGE, &self->own));
 }
 
 FIXTURE_TEARDOWN(silent)
@@ -62,7 +68,7 @@ FIXTURE_TEARDOWN(silent)
 
 TEST_F(silent, frames_are_kept_charged_and_counted_until_the_device_is_proven_quiet)
 {
-	__u64 used = frames_used(self->t.fd);
+	__u64 used = frames_used(self->t.fd), adopted = memory_adopted(self->t.fd);
 	struct exo_info i;
 	char path[64], name[16];
 	__u16 command = 0;
@@ -81,16 +87,22 @@ TEST_F(silent, frames_are_kept_charged_and_counted_until_the_device_is_proven_qu
 	ASSERT_EQ(0, inject(true));
 	ASSERT_EQ(0, drop(self->t.fd, self->ring.cap));
 	ASSERT_EQ(0, drop(self->t.fd, self->buffer.cap));
+	ASSERT_EQ(0, drop(self->t.fd, self->own.cap));
 	ASSERT_EQ(0, info(self->t.fd, &i));
-	EXPECT_LE(64, i.out_frames_quarantined);
+	EXPECT_LE(64 + OWN, i.out_frames_quarantined);
 	EXPECT_EQ(used, i.out_frames_used);
+	/* Adopted memory stays pinned, wherever it is mapped or not. */
+	EXPECT_EQ(adopted, i.out_memory_adopted);
+	EXPECT_EQ(OWN, self->page->memory_adopted);
+	EXPECT_EQ(OWN, self->page->memory_quarantined);
+	ASSERT_EQ(0, munmap(self->own.at, OWN * PAGE));
 	EXPECT_EQ(64, self->page->frames_quarantined);
 	EXPECT_EQ(64, self->page->frames_held);
 	EXPECT_EQ(SIGBUS, touch_read(self->buffer.at));
 	/* Unbind tries again, in vain; the next bind resets it, which proves it quiet. */
 	ASSERT_EQ(0, machine_unbind(self->t.address));
 	ASSERT_EQ(0, info(self->t.fd, &i));
-	EXPECT_LE(64, i.out_frames_quarantined);
+	EXPECT_LE(64 + OWN, i.out_frames_quarantined);
 	ASSERT_EQ(0, inject(false));
 	ASSERT_EQ(0, machine_bind(self->t.address, "exo"));
 	ASSERT_EQ(0, info(self->t.fd, &i));
@@ -98,6 +110,9 @@ TEST_F(silent, frames_are_kept_charged_and_counted_until_the_device_is_proven_qu
 	EXPECT_EQ(used - 64, frames_used_soon(self->t.fd, used - 64));
 	EXPECT_EQ(0, self->page->frames_quarantined);
 	EXPECT_EQ(0, self->page->frames_held);
+	EXPECT_EQ(0, self->page->memory_quarantined);
+	EXPECT_EQ(0, self->page->memory_adopted);
+	EXPECT_EQ(adopted - OWN, memory_adopted(self->t.fd));
 }
 
 TEST_HARNESS_MAIN

@@ -1025,6 +1025,8 @@ TEST_F(device, nothing_is_made_of_a_controller_that_is_asked_back)
 	struct tenant *t = &self->t;
 	struct exo_queue_create q;
 	struct exo_cap_query about;
+	__u64 adopted = memory_adopted(t->fd);
+	static _Alignas(PAGE) char own[PAGE];
 	__u32 controller, cap;
 	int status;
 	pid_t pid;
@@ -1044,6 +1046,9 @@ TEST_F(device, nothing_is_made_of_a_controller_that_is_asked_back)
 		       controller_create(self->other, controller, rights, 1, &cap));
 	EXPECT_REFUSED(EBUSY, EXO_REASON_REVOKING, 0, controller,
 		       extent_create(self->other, controller, 1, EXO_RIGHT_READ, 0, 1, &cap));
+	EXPECT_REFUSED(EBUSY, EXO_REASON_REVOKING, 0, controller,
+		       mem_adopt(self->other, controller, EXO_RIGHT_READ, own, PAGE, &cap));
+	EXPECT_EQ(adopted, memory_adopted(self->other));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	/* The failed ones left nothing behind. */

@@ -68,6 +68,7 @@ FIXTURE(signal)
 	/* the session that the victim works on */
 	int fd;
 	__u32 fd_pool, fd_controller, fd_frames;
+	void *own; /* FRAMES pages */
 };
 
 struct state {
@@ -75,6 +76,7 @@ struct state {
 	__u64 frames_used;
 	__u64 pool_used;
 	__u64 queues_used;
+	__u64 adopted;
 };
 
 FIXTURE_SETUP(signal)
@@ -138,6 +140,7 @@ static int state_of(FIXTURE_DATA(signal) * self, struct state *state)
 		return ret;
 	state->caps = i.out_caps;
 	state->frames_used = i.out_frames_used;
+	state->adopted = i.out_memory_adopted;
 	state->queues_used = q.out_queues_used;
 	return 0;
 }
@@ -204,6 +207,7 @@ static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * 
 	EXPECT_EQ(before.frames_used, after.frames_used);
 	EXPECT_EQ(before.pool_used, after.pool_used);
 	EXPECT_EQ(before.queues_used, after.queues_used);
+	EXPECT_EQ(before.adopted, after.adopted);
 	snprintf(line, sizeof(line), "refusal %s EINTR 0\n", command);
 	record(line);
 }
@@ -278,6 +282,27 @@ TEST_F(signal, an_attach_is_given_up_and_nothing_is_attached)
 	EXPECT_EQ(0, dma_attach(self->fd, self->fd_controller, self->fd_frames, &offset));
 	EXPECT_EQ(0, offset);
 	close(self->fd);
+}
+
+/* Shared, so that the victim need not bring it in anew. */
+static int adopt_and_drop(FIXTURE_DATA(signal) * self)
+{
+	__u32 cap;
+	int ret = mem_adopt(self->fd, self->fd_controller, EXO_RIGHT_READ, self->own, FRAMES * PAGE,
+			    &cap);
+
+	return ret ? ret : drop(self->fd, cap);
+}
+
+TEST_F(signal, an_adoption_is_given_up_and_nothing_is_pinned)
+{
+	self->own = mmap(NULL, FRAMES * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->own);
+	interrupt(_metadata, self, "EXO_MEM_ADOPT", adopt_and_drop, WITH_NOTHING);
+	EXPECT_EQ(0, adopt_and_drop(self));
+	close(self->fd);
+	munmap(self->own, FRAMES * PAGE);
 }
 
 /* As deep as can be: with the most memory to map. */

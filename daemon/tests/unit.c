@@ -828,6 +828,8 @@ static void a_capability_is_told_in_units_that_a_person_reads(void)
 	EXPECT(labelled(&e, "pool, 4 KiB of 64 MiB in use"));
 	e = (struct exo_tree_entry){ .type = EXO_TYPE_CONTROLLER, .budget = 4, .used = 1 };
 	EXPECT(labelled(&e, "controller, 1 of 4 queues in use"));
+	e = (struct exo_tree_entry){ .type = EXO_TYPE_MEMORY, .len = 3, .unit_shift = 12 };
+	EXPECT(labelled(&e, "adopted memory, 12 KiB"));
 	e = (struct exo_tree_entry){ .type = EXO_TYPE_QUEUE, .qid = 7 };
 	EXPECT(labelled(&e, "queue 7"));
 	e.mode = EXO_QUEUE_DIRECT;

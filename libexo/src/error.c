@@ -70,8 +70,9 @@ static void add_privilege(struct text *t, const struct exo_detail *d)
 
 static void add_type(struct text *t, uint64_t type)
 {
-	static const char *const names[] = { "nothing",	     "a pool",	  "frames",
-					     "a controller", "an extent", "a queue" };
+	static const char *const names[] = { "nothing",	      "a pool",	   "frames",
+					     "a controller",  "an extent", "a queue",
+					     "adopted memory" };
 
 	if (type < sizeof(names) / sizeof(names[0]))
 		add(t, "%s", names[type]);
@@ -199,8 +200,8 @@ static const struct {
 	REASON(TRANSFER, "{value} bytes are more than the controller moves in one command, which "
 			 "is {limit}: split the request"),
 	REASON(BUFFER_ALIGN, "buffer offset {xvalue} is not a multiple of 4"),
-	REASON(BUFFER, "buffer offset {xvalue} is not attached: use memory of exo_buf_alloc(), to "
-		       "its end and no further"),
+	REASON(BUFFER, "buffer offset {xvalue} is not attached: use memory of exo_buf_alloc() or "
+		       "exo_mem_register(), to its end and no further"),
 	REASON(BUFFER_RIGHT, "the frames at buffer offset {xvalue} are attached without the right "
 			     "{held}"),
 	REASON(RANGES, "{value} ranges are more than a checked queue takes in one command, which "
@@ -234,6 +235,15 @@ static const struct {
 			  "the grantor for it"),
 	REASON(ARBITRATION,
 	       "the device has no priorities among its queues: leave the priority out"),
+	REASON(MEMLOCK,
+	       "{value} bytes are to be pinned and RLIMIT_MEMLOCK leaves the user {limit}: "
+	       "raise it (ulimit -l, LimitMEMLOCK=), or register less"),
+	REASON(PIN,
+	       "the memory at {xvalue} cannot be pinned for {held}: nothing is there, the program "
+	       "may not do that itself, it belongs to a device, or it is a file on a disk, "
+	       "which can be registered for READ alone"),
+	REASON(UNSHARED, "capability {value} is to memory of the program's own, which cannot be "
+			 "given to others"),
 #undef REASON
 };
 
@@ -321,7 +331,8 @@ const char *exo_errno_meaning(int result)
 	case ENOTTY:
 		return "the file is no session of exo, or its module does not know the command";
 	case EFAULT:
-		return "an address cannot be read or written, or a buffer is not attached";
+		return "an address cannot be read or written, or memory not pinned, or a buffer "
+		       "is not attached";
 	case E2BIG:
 		return "a structure is larger than is known, and uses what is not";
 	case EINVAL:
@@ -343,7 +354,9 @@ const char *exo_errno_meaning(int result)
 	case EOVERFLOW:
 		return "first plus length overflows";
 	case EDQUOT:
-		return "the budget of the pool or the controller, or a quota of zones, is used up";
+		return "the budget of the pool or the controller, a quota of zones, or "
+		       "RLIMIT_MEMLOCK "
+		       "is used up";
 	case ENOMEM:
 		return "no memory, or the memory cgroup is at its limit";
 	case ENOSPC:

@@ -112,6 +112,10 @@ static void short_buffers(void)
 static void names_the_figures(void)
 {
 	CHECK(strstr(explain(-EDQUOT, EXO_REASON_BUDGET, 7, 3), "7 wanted and 3 left"));
+	CHECK(strstr(explain(-EDQUOT, EXO_REASON_MEMLOCK, 8192, 4096),
+		     "8192 bytes are to be pinned and RLIMIT_MEMLOCK leaves the user 4096"));
+	CHECK(strstr(explain(-EFAULT, EXO_REASON_PIN, 0x1000, EXO_RIGHT_READ | EXO_RIGHT_WRITE),
+		     "the memory at 0x1000 cannot be pinned for READ, WRITE"));
 	CHECK(strstr(explain(-EACCES, EXO_REASON_RIGHT, EXO_RIGHT_WRITE | EXO_RIGHT_TRIM,
 			     EXO_RIGHT_READ),
 		     "WRITE, TRIM (it has READ)"));

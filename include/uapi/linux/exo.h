@@ -29,8 +29,8 @@
  * Errors (the reason in struct exo_detail says which case it is)
  *
  *  ENOTTY      no such command
- *  EFAULT      an address in the argument cannot be read or written; a buffer
- *              offset of an NVMe command is not attached
+ *  EFAULT      an address in the argument cannot be read or written, or memory there
+ *              cannot be adopted; a buffer offset of an NVMe command is not attached
  *  E2BIG       size is larger than the kernel knows and the rest is not zero
  *  EINVAL      size too small; a value that can never be right; a capability
  *              of another type; a bit that an NVMe command may not have
@@ -46,8 +46,8 @@
  *  EACCES      the capability does not carry the right
  *  ERANGE      outside the capability's range or the attached extents
  *  EOVERFLOW   first plus length overflows
- *  EDQUOT      the budget of the pool or of the controller, or the quota of open or active
- *              zones is used up
+ *  EDQUOT      the budget of the pool or of the controller, the quota of open or active
+ *              zones, or RLIMIT_MEMLOCK is used up
  *  ENOMEM      no memory, or the memory cgroup is at its limit
  *  ENOSPC      no capability number, buffer offset or table entry is left
  *  ELOOP       the derivation tree is at its depth limit
@@ -93,6 +93,7 @@
 #define EXO_POOL_QUERY _IO(EXO_IOC_MAGIC, 0x11)
 #define EXO_FRAMES_ALLOC _IO(EXO_IOC_MAGIC, 0x12)
 #define EXO_FRAMES_NAMES _IO(EXO_IOC_MAGIC, 0x13)
+#define EXO_MEM_ADOPT _IO(EXO_IOC_MAGIC, 0x14)
 #define EXO_CONTROLLER_CREATE _IO(EXO_IOC_MAGIC, 0x20)
 #define EXO_CONTROLLER_QUERY _IO(EXO_IOC_MAGIC, 0x21)
 #define EXO_NAMESPACE_QUERY _IO(EXO_IOC_MAGIC, 0x22)
@@ -117,6 +118,7 @@
 #define EXO_DEPTH_MAX 32		/* nodes from a root (0) to a capability */
 #define EXO_CAPS_MAX 0xfffff		/* capabilities of one session */
 #define EXO_FRAMES_UNITS_MAX (1u << 20) /* units of one EXO_FRAMES_ALLOC */
+#define EXO_MEM_PAGES_MAX (1u << 20)	/* pages of 4 KiB of one EXO_MEM_ADOPT */
 #define EXO_ORDER_4K 0
 #define EXO_ORDER_2M 9
 #define EXO_NODE_ANY (-1)
@@ -139,6 +141,7 @@
  * @EXO_TYPE_CONTROLLER: an NVMe function with a budget of queues; no range
  * @EXO_TYPE_EXTENT: logical blocks of a namespace; range in logical blocks
  * @EXO_TYPE_QUEUE: a submission and completion queue pair; no range
+ * @EXO_TYPE_MEMORY: a program's own memory, adopted; range in pages of 4 KiB, from 0
  */
 enum exo_type {
 	EXO_TYPE_POOL = 1,
@@ -146,18 +149,21 @@ enum exo_type {
 	EXO_TYPE_CONTROLLER = 3,
 	EXO_TYPE_EXTENT = 4,
 	EXO_TYPE_QUEUE = 5,
+	EXO_TYPE_MEMORY = 6,
 };
 
 /* Rights. Each names the types it is meaningful for. */
-/* READ: extent: Read, Compare, Copy from. frames: map, device reads. queue: see completions, wait */
+/* READ: extent: Read, Compare, Copy from. frames: map, device reads. memory: device reads.
+   queue: see completions, wait */
 #define EXO_RIGHT_READ (1u << 0)
-/* WRITE: extent: Write, Write Zeroes, Flush, Copy to. frames: map, device writes */
+/* WRITE: extent: Write, Write Zeroes, Flush, Copy to. frames: map, device writes. memory:
+   device writes */
 #define EXO_RIGHT_WRITE (1u << 1)
 #define EXO_RIGHT_TRIM (1u << 2)  /* extent: deallocate */
 #define EXO_RIGHT_NAMES (1u << 3) /* pool, frames: see physical frame numbers */
 #define EXO_RIGHT_ALLOC (1u << 4) /* pool: allocate frames, make child pools */
 #define EXO_RIGHT_QUEUE \
-	(1u << 5) /* controller: create queues, attach frames, make child controllers */
+	(1u << 5) /* controller: create queues, attach frames, adopt, make child controllers */
 #define EXO_RIGHT_EXTENT (1u << 6) /* controller: make extents, query namespaces */
 #define EXO_RIGHT_SUBMIT (1u << 7) /* queue: map the rings, attach extents, submit */
 #define EXO_RIGHT_THREAD (1u << 8) /* controller: queues with a polling thread of the kernel's */
@@ -250,6 +256,10 @@ enum exo_reason {
 	EXO_REASON_PLACEMENT = 60, /* EACCES: offset or dword 13; value; limit: identifiers held */
 	EXO_REASON_ARBITRATION =
 		61, /* EOPNOTSUPP: offset; value: the priority, of which the device has none */
+	/* adopted memory */
+	EXO_REASON_MEMLOCK = 62, /* EDQUOT: value: bytes; limit: bytes that RLIMIT_MEMLOCK leaves */
+	EXO_REASON_PIN = 63, /* EFAULT: value: first address that cannot be pinned; limit: rights */
+	EXO_REASON_UNSHARED = 64, /* EINVAL: offset; value: the capability, to adopted memory */
 };
 
 /**
@@ -273,12 +283,13 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_ARBITRATION
+#define EXO_REASON_MAX EXO_REASON_UNSHARED
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
 #define EXO_FEATURE_QUEUE_CHECKED (1ull << 1)
 #define EXO_FEATURE_QUEUE_DIRECT (1ull << 2) /* where the function allows it */
+#define EXO_FEATURE_MEM_ADOPT (1ull << 3)
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers
@@ -290,14 +301,16 @@ struct exo_detail {
  * @out_features: EXO_FEATURE_*
  * @out_frames_limit: 4 KiB frames that the memory root has
  * @out_frames_used: 4 KiB frames allocated from it, quarantined ones included
- * @out_frames_quarantined: 4 KiB frames, those of rings included, that a silent
- *	device may still write to
+ * @out_frames_quarantined: 4 KiB frames, those of rings and adopted ones included, that a
+ *	silent device may still write to
  * @out_controllers: NVMe functions bound to exo
  * @out_io_timeout_ms: how long after its last submission a queue's commands may be
  *	in flight when what they use is taken away, before the queue is deleted
  * @out_admin_timeout_ms: how long an admin command may take before the controller
  *	is considered failed
  * @out_caps: capabilities in this session
+ * @out_memory_adopted: 4 KiB pages that are pinned for whoever adopted them, quarantined ones
+ *	included; one that was adopted twice counts twice
  *
  * Needs no capability.
  *
@@ -317,6 +330,7 @@ struct exo_info {
 	__u32 out_io_timeout_ms;
 	__u32 out_admin_timeout_ms;
 	__u32 out_caps;
+	__aligned_u64 out_memory_adopted;
 };
 
 /**
@@ -378,8 +392,8 @@ struct exo_claim {
  *
  * The child begins without mappings and attachments; those of @cap stay.
  *
- * Errors: ENOENT, ESTALE, EBUSY, EACCES rights not held, EINVAL no right at all, or
- * a range or a quota for what has none, ERANGE, EOVERFLOW, EBADF session_fd,
+ * Errors: ENOENT, ESTALE, EBUSY, EACCES rights not held, EINVAL no right at all,
+ * a range or a quota for what has none, or adopted memory, ERANGE, EOVERFLOW, EBADF session_fd,
  * EDQUOT, ELOOP, ENOSPC, ENOMEM.
  */
 struct exo_cap_derive {
@@ -411,7 +425,7 @@ struct exo_cap_derive {
  * @out_object: number of its object: the same for all capabilities to it, never
  *	used twice; for an extent the number of its namespace
  * @out_unit_shift: log2 of the bytes in a unit: the logical block of an extent,
- *	the frame size of frames; 0 for other types
+ *	the frame size of frames and of adopted memory; 0 for other types
  * @out_nsid: namespace of an extent, else 0
  * @out_mmap_offset: frames: offset for mmap() of unit 0 of the object. queue:
  *	offset of its rings. 0: it cannot be mapped
@@ -509,7 +523,7 @@ struct exo_cap_list {
  * @__reserved: must be 0
  *
  * Ends what it had attached: mappings of its frames are withdrawn (a touch is
- * SIGBUS), its frames leave the controllers they were attached to, its extent
+ * SIGBUS), its frames or memory leave the controllers they were attached to, its extent
  * leaves the queues. Waits for the commands in flight that this concerns, on all queues
  * at once, at most until the I/O timeout after the last submission before the call; a queue
  * that is stuck then is deleted. What was derived stays.
@@ -862,6 +876,52 @@ struct exo_frame_name {
 	__u32 order;
 };
 
+/**
+ * struct exo_mem_adopt - ioctl(EXO_MEM_ADOPT): memory that the caller already has
+ * @size: sizeof(struct exo_mem_adopt)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @controller: controller capability with EXO_RIGHT_QUEUE
+ * @rights: EXO_RIGHT_READ: the device may read it; EXO_RIGHT_WRITE: it may write it; not empty
+ * @address: of the first byte, in the caller's address space; a multiple of 4096
+ * @bytes: a multiple of 4096, 1 to EXO_MEM_PAGES_MAX pages
+ * @out_cap: the memory, with @rights; a child of @controller
+ * @__reserved: must be 0
+ *
+ * Pins the pages that are there (they are brought in first) and makes an object of them, for
+ * EXO_DMA_ATTACH with whatever controller. Ordinary memory, huge pages, memfds, and mappings
+ * of files that are only read can be adopted: with EXO_RIGHT_WRITE what the caller may write to,
+ * else what it may read. What cannot be: addresses where nothing is, mappings of devices
+ * and of this module, with EXO_RIGHT_WRITE shared mappings of files on a disk.
+ *
+ * The pages stay those that they were, until the object's end: after munmap(),
+ * MADV_DONTNEED, truncation of the file, exec or exit of the process the device reaches the same pages, and
+ * not what was put in their place. A fork gives the child copies.
+ *
+ * @bytes are charged to the user of the caller, against its RLIMIT_MEMLOCK, with what else that user
+ * has pinned, until the pages are let go; CAP_IPC_LOCK in the initial user namespace lifts that. They
+ * are seen in VmPin of /proc/PID/status.
+ *
+ * The memory is its adopter's alone: it can be given to no other session, by EXO_CAP_DERIVE
+ * or token (EINVAL, EXO_REASON_UNSHARED), it has no physical names, and it is not mapped
+ * through the session (mmap() is EINVAL). It may be taken back like whatever comes
+ * of a controller; that ends the device's access, not the program's own.
+ *
+ * Errors: ENOENT, ESTALE, EBUSY, ENODEV, EACCES also @rights that there are not, EINVAL, EOVERFLOW,
+ * EFAULT memory that cannot be pinned so, EDQUOT RLIMIT_MEMLOCK, ENOMEM, ELOOP, ENOSPC, EINTR.
+ */
+struct exo_mem_adopt {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 controller;
+	__u32 rights;
+	__aligned_u64 address;
+	__aligned_u64 bytes;
+	__u32 out_cap;
+	__u32 __reserved;
+};
+
 /* flags of struct exo_controller_create */
 #define EXO_CONTROLLER_EXCLUSIVE (1u << 0) /* the whole function is in its holder's hands */
 
@@ -1145,12 +1205,12 @@ struct exo_log {
 };
 
 /**
- * struct exo_dma_attach - ioctl(EXO_DMA_ATTACH): frames into buffer space
+ * struct exo_dma_attach - ioctl(EXO_DMA_ATTACH): frames, or adopted memory, into buffer space
  * @size: sizeof(struct exo_dma_attach)
  * @flags: must be 0
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability with EXO_RIGHT_QUEUE
- * @frames: frames capability with EXO_RIGHT_READ (the device may read: Write
+ * @frames: capability to frames or memory with EXO_RIGHT_READ (the device may read: Write
  *	commands) or EXO_RIGHT_WRITE (the device may write: Read commands)
  * @out_offset: bytes: where the range of @frames begins in the buffer space of
  *	this session on this NVMe function. PRP1 of a command is such an offset
@@ -1179,7 +1239,7 @@ struct exo_dma_attach {
  * @flags: must be 0
  * @detail: 0 or address of a struct exo_detail
  * @controller: controller capability
- * @frames: frames capability that was attached
+ * @frames: capability to frames or memory that was attached
  *
  * New commands cannot name the buffer from the start of the call; it returns
  * when those in flight have ended; a queue on which they have not by the I/O timeout
@@ -1615,7 +1675,7 @@ struct exo_queue_eventfd {
  * dropped, taken back, or its session closes. The kernel never shows it again.
  *
  * Errors: ENOENT, ESTALE, EACCES, EINVAL no right at all, a range for a type that has
- * none, or @uid, ERANGE, EOVERFLOW, ENOMEM.
+ * none, adopted memory, or @uid, ERANGE, EOVERFLOW, ENOMEM.
  */
 struct exo_token_create {
 	__u32 size;
@@ -1748,6 +1808,8 @@ struct exo_info_queue {
  * @frames_cached: 4 KiB frames kept for it by its pools: 0 in this version
  * @frames_quarantined: of @frames_held, those that a silent device may still write to
  * @queues: queues it holds, in no order
+ * @memory_adopted: 4 KiB pages that it adopted and that are pinned, quarantined ones included
+ * @memory_quarantined: of these, those that a silent device may still write to
  *
  * The page stays mapped when the session closes.
  */
@@ -1764,6 +1826,8 @@ struct exo_info_page {
 	__aligned_u64 frames_cached;
 	__aligned_u64 frames_quarantined;
 	struct exo_info_queue queues[EXO_INFO_QUEUES];
+	__aligned_u64 memory_adopted;
+	__aligned_u64 memory_quarantined;
 };
 
 /**
