@@ -10,6 +10,7 @@
  *	<libexo/times.h>    when each command was submitted and seen to be complete
  *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
+ *	<libexo/mem.h>      memory of the program's own, so that the device reaches it
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
@@ -33,6 +34,7 @@
 #include <libexo/times.h>
 #include <libexo/wait.h>
 #include <libexo/buf.h>
+#include <libexo/mem.h>
 #include <libexo/io.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>

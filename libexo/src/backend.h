@@ -18,6 +18,9 @@
  * @queue_close: its end, and that of its memory; it is in no list any more
  * @buf_alloc: as exo_buf_alloc(), of 1 byte or more. Records its failures
  * @buf_release: the end of a buffer that nobody can name any more. @frames: those it had
+ * @mem_register: let commands use memory of the program's, which is in no list yet; sets
+ *	@offset. Records its failures
+ * @mem_unregister: takes it out of the lists, when no command uses it any more
  * @sleep: until one of the queues has something to reap, or, with @events, the handle has
  *	events, or @deadline (CLOCK_MONOTONIC, ns); or for no reason. Returns 0 or, not recorded,
  *	a negative errno
@@ -32,6 +35,8 @@ struct exo_backend {
 	void (*queue_close)(struct exo_queue_private *p);
 	int (*buf_alloc)(struct exo *x, size_t bytes, void **buf);
 	void (*buf_release)(struct exo *x, struct exo_buf *buf, uint32_t frames);
+	int (*mem_register)(struct exo *x, struct exo_buf *mem);
+	int (*mem_unregister)(struct exo *x, struct exo_buf *mem);
 	int (*sleep)(struct exo *x, struct exo_queue *const *queues, unsigned int count,
 		     bool events, uint64_t deadline, struct exo_detail *detail);
 	void (*close)(struct exo *x);
@@ -42,12 +47,14 @@ struct exo_backend {
 extern const struct exo_backend exo_backend_module; /* session.c */
 extern const struct exo_backend exo_backend_uring;  /* uring.c */
 
-/* Of the module: queue.c, buf.c, wait.c */
+/* Of the module: queue.c, buf.c, mem.c, wait.c */
 int exo_module_queue_open(struct exo *x, const struct exo_queue_options *options,
 			  struct exo_queue **q);
 void exo_module_queue_close(struct exo_queue_private *p);
 int exo_module_buf_alloc(struct exo *x, size_t bytes, void **buf);
 void exo_module_buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames);
+int exo_module_mem_register(struct exo *x, struct exo_buf *mem);
+int exo_module_mem_unregister(struct exo *x, struct exo_buf *mem);
 int exo_module_sleep(struct exo *x, struct exo_queue *const *queues, unsigned int count,
 		     bool events, uint64_t deadline, struct exo_detail *detail);
 

@@ -136,14 +136,15 @@ static int alloc_frames(struct exo *x, size_t bytes, struct exo_frames_alloc *ar
 	return 0;
 }
 
-static void drop_frames(struct exo *x, uint32_t frames)
+void exo_buf_drop(struct exo *x, uint32_t frames)
 {
 	struct exo_cap_drop drop = { .cap = frames };
 
 	exo_sys_cap_drop(x->fd, &drop);
 }
 
-static int attach_frames(struct exo *x, uint32_t frames, uint64_t *offset)
+/* Frames, or adopted memory, into buffer space. */
+int exo_buf_attach(struct exo *x, uint32_t frames, uint64_t *offset)
 {
 	struct exo_detail detail = { 0 };
 	struct exo_dma_attach arg = {
@@ -203,7 +204,8 @@ void exo_buf_publish(struct exo *x, struct exo_buf *buf)
 	pthread_mutex_unlock(&x->lock);
 }
 
-static void unpublish(struct exo *x, struct exo_buf *buf)
+/* The caller holds the lock. */
+void exo_buf_unlist(struct exo *x, struct exo_buf *buf)
 {
 	struct exo_buf **at = &x->buf_first;
 
@@ -216,7 +218,7 @@ static void unpublish(struct exo *x, struct exo_buf *buf)
 void exo_buf_unplace(struct exo *x, struct exo_buf *buf)
 {
 	pthread_mutex_lock(&x->lock);
-	unpublish(x, buf);
+	exo_buf_unlist(x, buf);
 	give_chunks(x, buf);
 	pthread_mutex_unlock(&x->lock);
 }
@@ -243,7 +245,7 @@ int exo_module_buf_alloc(struct exo *x, size_t bytes, void **out)
 	r = map_frames(x, buf, frames.out_mmap_offset);
 	if (r)
 		goto out_unplace;
-	r = attach_frames(x, buf->frames, &buf->offset);
+	r = exo_buf_attach(x, buf->frames, &buf->offset);
 	if (r)
 		goto out_unmap;
 	exo_buf_publish(x, buf);
@@ -255,7 +257,7 @@ out_unmap:
 out_unplace:
 	exo_buf_unplace(x, buf);
 out_drop:
-	drop_frames(x, frames.out_cap);
+	exo_buf_drop(x, frames.out_cap);
 out_free:
 	free(buf);
 	return r;
@@ -290,7 +292,7 @@ static struct exo_buf *find_buf(struct exo *x, const void *at)
 void exo_module_buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames)
 {
 	if (frames)
-		drop_frames(x, frames);
+		exo_buf_drop(x, frames);
 	exo_buf_unmap(buf);
 	exo_buf_unplace(x, buf);
 	free(buf->physical);

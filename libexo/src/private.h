@@ -203,7 +203,9 @@ struct exo_uring_queue;
  * @buf_chunks: chunks in it
  * @buf_delta: see struct exo_queue
  * @bufs: per chunk, the buffer that occupies it
- * @buf_first: all buffers that were published
+ * @buf_first: all buffers that were published, registered memory among them
+ * @mems: registered memory, by address
+ * @mem_count: pieces of it
  */
 struct exo {
 	const struct exo_backend *backend;
@@ -244,6 +246,8 @@ struct exo {
 	uint64_t *buf_delta;
 	struct exo_buf **bufs;
 	struct exo_buf *buf_first;
+	struct exo_buf **mems;
+	size_t mem_count;
 };
 
 int exo_fail(struct exo *x, int result, const struct exo_detail *detail, const char *format, ...)
@@ -347,6 +351,9 @@ bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t o
  * @spare: the program can do without it
  * @busy: a command uses it; only while something is being given up
  * @freed: emulated, and only commands in flight still have it
+ * @mine: registered memory of the program's, at any address and without chunks
+ * @read_only: of that: no command may write to it
+ * @leaving: of that: it is being unregistered
  * @refs: emulated: commands in flight that use it, and 1 until it is freed
  */
 struct exo_buf {
@@ -360,6 +367,9 @@ struct exo_buf {
 	bool spare;
 	bool busy;
 	bool freed;
+	bool mine;
+	bool read_only;
+	bool leaving;
 	unsigned int refs;
 	uint32_t unit_shift;
 	uint64_t *physical;
@@ -372,6 +382,14 @@ int exo_buf_place(struct exo *x, struct exo_buf *buf);
 void exo_buf_publish(struct exo *x, struct exo_buf *buf);
 void exo_buf_unplace(struct exo *x, struct exo_buf *buf);
 void exo_buf_unmap(const struct exo_buf *buf);
+void exo_buf_unlist(struct exo *x, struct exo_buf *buf);
 void exo_buf_release_all(struct exo *x);
+int exo_buf_attach(struct exo *x, uint32_t frames, uint64_t *offset);
+void exo_buf_drop(struct exo *x, uint32_t frames);
+
+/* mem.c */
+
+void exo_mem_unlist(struct exo *x, struct exo_buf *mem);
+void exo_mem_release_all(struct exo *x);
 
 #endif /* LIBEXO_PRIVATE_H */

@@ -15,6 +15,7 @@
 #include "private.h"
 
 #define FRAME_SHIFT 12
+#define FRAME_MASK ((1u << FRAME_SHIFT) - 1)
 
 static const char *const names[] = { "object", "pool", "frames", "controller", "extent", "queue" };
 
@@ -82,7 +83,7 @@ static uint64_t give_one(struct exo *x, uint32_t frames, bool spare)
 	for (buf = x->buf_first; buf; buf = buf->next) {
 		if (!buf->frames || buf->busy)
 			continue;
-		if (frames ? buf->frames == frames : buf->spare == spare)
+		if (frames ? buf->frames == frames : buf->spare == spare && !buf->mine)
 			break;
 	}
 	if (buf) {
@@ -100,7 +101,7 @@ static bool have_bufs(struct exo *x)
 	struct exo_buf *buf;
 
 	pthread_mutex_lock(&x->lock);
-	for (buf = x->buf_first; buf && !buf->frames; buf = buf->next)
+	for (buf = x->buf_first; buf && (!buf->frames || buf->mine); buf = buf->next)
 		;
 	pthread_mutex_unlock(&x->lock);
 	return buf;
@@ -157,7 +158,8 @@ static uint64_t give_up_of_pool(struct exo *x, const struct exo_asked *asked)
 
 static uint64_t give_up_buf(struct exo *x, const struct exo_asked *asked)
 {
-	uint64_t given = give_one(x, asked->cap, false) >> FRAME_SHIFT;
+	/* Registered memory need not be whole frames. */
+	uint64_t given = (give_one(x, asked->cap, false) + FRAME_MASK) >> FRAME_SHIFT;
 
 	if (!given && asked->buf)
 		x->revoke.unmet = true;
@@ -171,6 +173,7 @@ uint64_t exo_give_up(struct exo *x, const struct exo_asked *asked)
 	case EXO_TYPE_POOL:
 		return give_up_of_pool(x, asked);
 	case EXO_TYPE_FRAMES:
+	case EXO_TYPE_MEMORY:
 		return give_up_buf(x, asked);
 	}
 	return 0;

@@ -467,6 +467,8 @@ const struct exo_backend exo_backend_module = {
 	.queue_close = exo_module_queue_close,
 	.buf_alloc = exo_module_buf_alloc,
 	.buf_release = exo_module_buf_release,
+	.mem_register = exo_module_mem_register,
+	.mem_unregister = exo_module_mem_unregister,
 	.sleep = exo_module_sleep,
 	.close = close_session,
 };
@@ -498,6 +500,7 @@ void exo_close(struct exo *x)
 		return;
 	while (x->queues)
 		exo_queue_destroy(&x->queues->q);
+	exo_mem_release_all(x);
 	exo_buf_release_all(x);
 	exo_events_close(x);
 	x->backend->close(x);

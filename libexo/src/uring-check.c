@@ -176,6 +176,10 @@ static int check_buffer(const struct check *c, uint32_t bytes)
 	buf = exo_uring_buf_get(c->x, offset);
 	if (!buf)
 		return deny(c, -EFAULT, EXO_REASON_BUFFER, 6, offset, 0);
+	if (buf->read_only && c->command->opcode == EXO_NVME_READ) {
+		exo_uring_buf_put(c->x, buf);
+		return deny(c, -EACCES, EXO_REASON_BUFFER_RIGHT, 6, offset, EXO_RIGHT_WRITE);
+	}
 	end = buf->offset + buf->bytes;
 	if (offset + bytes > end) {
 		exo_uring_buf_put(c->x, buf);

@@ -20,10 +20,20 @@
 
 #define FRAME 4096ul
 #define CHUNK (1ul << EXO_BUF_CHUNK_SHIFT)
-#define LINE 64 /* bytes: the pages of a queue need no more here */
+#define MEMORY (1ull << 62) /* what offsets in registered memory begin with: no buffer has it */
+#define LINE 64		    /* bytes: the pages of a queue need no more here */
 #define NS_PER_MS 1000000ull
 
 /* ---- buffers ---- */
+
+/* Registered memory is few pieces. The caller holds the lock. */
+static struct exo_buf *find_mem(const struct exo *x, uint64_t offset)
+{
+	for (size_t i = 0; i < x->mem_count; i++)
+		if (offset - x->mems[i]->offset < x->mems[i]->bytes)
+			return x->mems[i];
+	return NULL;
+}
 
 /* Whose bytes @offset names, counted; NULL: nobody's. */
 struct exo_buf *exo_uring_buf_get(struct exo *x, uint64_t offset)
@@ -34,6 +44,8 @@ struct exo_buf *exo_uring_buf_get(struct exo *x, uint64_t offset)
 	pthread_mutex_lock(&x->lock);
 	if (chunk < x->buf_chunks)
 		buf = x->bufs[chunk];
+	else if (offset >= MEMORY)
+		buf = find_mem(x, offset);
 	if (buf && !buf->freed && offset - buf->offset < buf->bytes)
 		buf->refs++;
 	else
@@ -107,6 +119,49 @@ static void buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames)
 	buf->freed = true;
 	pthread_mutex_unlock(&x->lock);
 	exo_uring_buf_put(x, buf);
+}
+
+/* ---- memory of the program's ---- */
+
+/* Something lies on each page from @at to @end; what may be done to it, io_uring finds out. */
+static bool is_there(uintptr_t at, uintptr_t end)
+{
+	unsigned char pages[256];
+
+	for (size_t step = sizeof(pages) * FRAME; at < end; at += step) {
+		if (step > end - at)
+			step = end - at;
+		if (mincore((void *)at, step, pages))
+			return false;
+	}
+	return true;
+}
+
+static int mem_register(struct exo *x, struct exo_buf *mem)
+{
+	if (!is_there(mem->at & ~(FRAME - 1), mem->at + mem->bytes))
+		return exo_fail(x, -EFAULT, NULL, "there are not %zu bytes of memory at %p",
+				mem->bytes, (void *)mem->at);
+	mem->offset = MEMORY + mem->at;
+	return 0;
+}
+
+/* The program may free it at once: it is in no command's hands then. */
+static int mem_unregister(struct exo *x, struct exo_buf *mem)
+{
+	bool busy;
+
+	pthread_mutex_lock(&x->lock);
+	busy = mem->refs > 1;
+	if (busy)
+		mem->leaving = false;
+	else
+		exo_mem_unlist(x, mem);
+	pthread_mutex_unlock(&x->lock);
+	if (!busy)
+		return 0;
+	return exo_fail(x, -EBUSY, NULL, "commands in flight use the memory at %p: reap them first",
+			(void *)mem->at);
 }
 
 /* ---- queues ---- */
@@ -313,6 +368,8 @@ const struct exo_backend exo_backend_uring = {
 	.queue_close = queue_close,
 	.buf_alloc = buf_alloc,
 	.buf_release = buf_release,
+	.mem_register = mem_register,
+	.mem_unregister = mem_unregister,
 	.sleep = sleep_until,
 	.close = close_file,
 	.submit = exo_uring_submit,

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -680,6 +681,136 @@ static void two_handles(void)
 	exo_close(x);
 	CHECK_EQUAL(exo_read(its, data, 5, 1), 0);
 	exo_close(other);
+}
+
+/* ---- memory of the program's own ---- */
+
+static void own_memory(void)
+{
+	size_t bytes = 40 * 4096, blocks;
+	char *own = malloc(bytes + 64), *at = own + 4;
+
+	begin(EXO_READ | EXO_WRITE, 8, bytes);
+	blocks = bytes / exo_block_size(x);
+	/* Not known yet. */
+	CHECK(exo_read(q, at, 0, 1) < 0);
+	CHECK_EQUAL(exo_mem_register(x, at, bytes, 0), 0);
+	number_bytes(at, bytes, 3);
+	CHECK_EQUAL(exo_write(q, at, 8, blocks), 0);
+	CHECK_EQUAL(exo_read(q, buf, 8, blocks), 0);
+	CHECK(!memcmp(buf, at, bytes));
+	number_bytes(buf, bytes, 4);
+	CHECK_EQUAL(exo_write(q, buf, 8, blocks), 0);
+	CHECK_EQUAL(exo_read(q, at, 8, blocks), 0);
+	CHECK(!memcmp(buf, at, bytes));
+	/* From within, and a queue that came later. */
+	CHECK_EQUAL(exo_read(open_queue(x, 4), at + 4096 * 3 + 512, 8, 3), 0);
+	CHECK(!memcmp(buf, at + 4096 * 3 + 512, 3 * exo_block_size(x)));
+	CHECK_EQUAL(exo_mem_unregister(x, at + 4), -EINVAL);
+	CHECK_EQUAL(exo_mem_unregister(x, at), 0);
+	CHECK_EQUAL(exo_mem_unregister(x, at), -EINVAL);
+	CHECK(strstr(exo_strerror(x, -EINVAL), "registered"));
+	CHECK(exo_read(q, at, 0, 1) < 0);
+	CHECK_EQUAL(exo_mem_unregister(x, NULL), 0);
+	exo_close(x);
+	free(own);
+}
+
+static void many_pieces(void)
+{
+	enum { PIECES = 50 };
+	char *own = malloc(PIECES * 6000), *at[PIECES];
+	size_t bytes;
+
+	begin(EXO_READ | EXO_WRITE, 8, 4096);
+	bytes = exo_block_size(x);
+	/* In no order, several on a page. */
+	for (unsigned int i = 0; i < PIECES; i++) {
+		at[i] = own + (i * 17 % PIECES) * 6000;
+		CHECK_EQUAL(exo_mem_register(x, at[i], bytes, 0), 0);
+	}
+	CHECK_EQUAL(exo_mem_register(x, at[7] + 4, 4, 0), -EEXIST);
+	CHECK_EQUAL(exo_mem_register(x, at[7] - 4, 8, 0), -EEXIST);
+	for (unsigned int i = 0; i < PIECES; i++) {
+		number_bytes(at[i], bytes, i);
+		CHECK_EQUAL(exo_write(q, at[i], i, 1), 0);
+	}
+	for (unsigned int i = 0; i < PIECES; i += 2)
+		CHECK_EQUAL(exo_mem_unregister(x, at[i]), 0);
+	for (unsigned int i = 0; i < PIECES; i++) {
+		number_bytes(buf, bytes, i);
+		memset(at[i], 0, bytes);
+		CHECK_EQUAL(exo_read(q, at[i], i, 1) == 0, i % 2);
+		CHECK_EQUAL(!memcmp(at[i], buf, bytes), i % 2);
+	}
+	/* What is left is the handle's to give back. */
+	exo_close(x);
+	free(own);
+}
+
+static void read_only_memory(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	char *file = mmap(NULL, 65536, PROT_READ, MAP_SHARED, fd, 0);
+
+	CHECK(file != MAP_FAILED);
+	begin(EXO_READ | EXO_WRITE, 8, 65536);
+	CHECK_EQUAL(exo_mem_register(x, file, 65536, 0), -EFAULT);
+	CHECK(strstr(exo_strerror(x, -EFAULT), "cannot be pinned for READ, WRITE"));
+	CHECK_EQUAL(exo_mem_register(x, file, 65536, EXO_MEM_READ_ONLY), 0);
+	CHECK_EQUAL(exo_write(q, file, 0, 65536 / exo_block_size(x)), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 65536 / exo_block_size(x)), 0);
+	CHECK(!memcmp(buf, file, 65536));
+	if (!direct)
+		CHECK_EQUAL(exo_read(q, file, 0, 1), -EACCES);
+	exo_close(x);
+	close(fd);
+	munmap(file, 65536);
+}
+
+static void refused_memory(void)
+{
+	struct rlimit limit, none = { 4096, 0 };
+	char *own = malloc(8 * 4096);
+
+	begin(EXO_READ, 4, 4096);
+	CHECK_EQUAL(exo_mem_register(x, own, 0, 0), -EINVAL);
+	CHECK_EQUAL(exo_mem_register(x, own, 4096, 2), -EINVAL);
+	CHECK_EQUAL(exo_mem_register(x, own, ~0ul, 0), -EINVAL);
+	CHECK_EQUAL(exo_mem_register(x, NULL, 4096, 0), -EFAULT);
+	/* Of the library's own: it would have two offsets. */
+	CHECK_EQUAL(exo_mem_register(x, buf, 4096, 0), -EFAULT);
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	none.rlim_max = limit.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	CHECK_EQUAL(exo_mem_register(x, own, 8 * 4096, 0), -EDQUOT);
+	CHECK(strstr(exo_strerror(x, -EDQUOT), "RLIMIT_MEMLOCK leaves the user 4096"));
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+	CHECK_EQUAL(exo_mem_register(x, own, 8 * 4096, 0), 0);
+	exo_close(x);
+	free(own);
+}
+
+static void own_memory_after_fork(void)
+{
+	char *own = malloc(65536);
+	int status;
+	pid_t pid;
+
+	begin(EXO_READ | EXO_WRITE, 4, 65536);
+	CHECK_EQUAL(exo_mem_register(x, own, 65536, 0), 0);
+	memset(own, 0x77, 65536);
+	pid = fork();
+	if (!pid) {
+		memset(own, 0x11, 65536);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	CHECK_EQUAL(exo_write(q, own, 0, 65536 / exo_block_size(x)), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 65536 / exo_block_size(x)), 0);
+	CHECK(all(buf, 65536, 0x77));
+	exo_close(x);
+	free(own);
 }
 
 static void children(void)
@@ -1665,6 +1796,11 @@ static const struct tap_test direct_tests[] = {
 	TEST(dropped_queue, "a queue that was taken away is dead and says so"),
 	TEST(closing, "closing a handle gives everything back"),
 	TEST(children, "a child process does not inherit a buffer"),
+	TEST(own_memory, "memory of malloc() is registered, used by any queue, and let go"),
+	TEST(many_pieces, "pieces of memory are told apart, wherever they lie"),
+	TEST(read_only_memory, "a mapped file is a source and no target"),
+	TEST(refused_memory, "memory that cannot be registered says why"),
+	TEST(own_memory_after_fork, "registered memory stays the parent's after a fork"),
 	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
 	TEST(any_of_several, "of several queues, the one that has something is told"),
 	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),
@@ -1698,6 +1834,11 @@ static const struct tap_test tests[] = {
 	TEST(closing, "closing a handle gives everything back"),
 	TEST(two_handles, "two handles of one session live apart"),
 	TEST(children, "a child process does not inherit a buffer"),
+	TEST(own_memory, "memory of malloc() is registered, used by any queue, and let go"),
+	TEST(many_pieces, "pieces of memory are told apart, wherever they lie"),
+	TEST(read_only_memory, "a mapped file is a source and no target"),
+	TEST(refused_memory, "memory that cannot be registered says why"),
+	TEST(own_memory_after_fork, "registered memory stays the parent's after a fork"),
 	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
 	TEST(any_of_several, "of several queues, the one that has something is told"),
 	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),

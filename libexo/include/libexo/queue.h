@@ -258,10 +258,16 @@ static inline int exo_queue_alive(const struct exo_queue *q)
 	return __atomic_load_n(&q->status->state, __ATOMIC_RELAXED) == EXO_QUEUE_LIVE;
 }
 
+/*
+ * For the inline function below alone: what it returns for an address outside the handle's
+ * range of buffers, which may be that of registered memory.
+ */
+__attribute__((cold)) uint64_t exo_mem_offset(const struct exo_queue *q, const void *address);
+
 /**
  * exo_buf_offset - what a command's PRP1 must hold to name an address
  * @q: a queue of the handle that owns the buffer
- * @address: anywhere in a buffer of exo_buf_alloc()
+ * @address: anywhere in a buffer of exo_buf_alloc(), or in memory of exo_mem_register()
  *
  * Returns the offset in bytes. For an address in no buffer of the handle it is
  * one that the kernel refuses (EXO_REASON_BUFFER).
@@ -272,7 +278,9 @@ static inline uint64_t exo_buf_offset(const struct exo_queue *q, const void *add
 	size_t chunk = (at - q->buf_base) >> EXO_BUF_CHUNK_SHIFT;
 
 	/* No buffer space reaches as high as an address does. */
-	return at + (chunk < q->buf_chunks ? q->buf_delta[chunk] : 0);
+	if (__builtin_expect(chunk < q->buf_chunks, 1))
+		return at + q->buf_delta[chunk];
+	return exo_mem_offset(q, address);
 }
 
 /* Fill the next entry of the ring, all 64 bytes of it. */
