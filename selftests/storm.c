@@ -28,7 +28,7 @@
 #define CACHES_MAX 96
 
 struct counters {
-	__u64 frames, quarantined;
+	__u64 frames, quarantined, adopted;
 	__u32 queues[2], vectors[2];
 	unsigned long irqs, files, threads, available_kb, cgroup_kb, dma_maps;
 	unsigned int caches;
@@ -113,10 +113,10 @@ struct shared {
 	bool stop;
 	bool noticed[2];	 /* of those: its queue is dead */
 	unsigned long rounds[2]; /* of whoever is not to be killed */
-	unsigned long calls[8];	 /* what the players came to: see enum */
+	unsigned long calls[9];	 /* what the players came to: see enum */
 };
 
-enum { OPENED, QUEUED, WROTE, REVOKED, SHARED, REDEEMED, TRAVELLED, SLEPT };
+enum { OPENED, QUEUED, WROTE, REVOKED, SHARED, REDEEMED, TRAVELLED, SLEPT, ADOPTED };
 
 struct arena {
 	int fd;
@@ -316,12 +316,29 @@ static int player_enter(struct player *p)
 	return ret;
 }
 
+/* Frames, or memory of its own. */
+static int player_get_memory(struct player *p)
+{
+	void *own;
+	int ret;
+
+	if (random_u32() % 2) {
+		ret = buffer_alloc(p->fd, p->pool, EXO_ORDER_4K, 4, &p->buffer);
+		return ret ? ret : buffer_attach(p->fd, p->controller, &p->buffer);
+	}
+	own = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (own == MAP_FAILED)
+		return -ENOMEM;
+	ret = buffer_adopt(p->fd, p->controller, RW, own, 4 * PAGE, &p->buffer);
+	if (!ret)
+		count_call(p, ADOPTED);
+	return ret;
+}
+
 static int player_equip(struct player *p)
 {
-	int ret = buffer_alloc(p->fd, p->pool, EXO_ORDER_4K, 4, &p->buffer);
+	int ret = player_get_memory(p);
 
-	if (!ret)
-		ret = buffer_attach(p->fd, p->controller, &p->buffer);
 	if (!ret)
 		ret = ring_create(p->fd, p->controller, 1 + random_u32() % 32, &p->ring);
 	if (!ret)
@@ -657,6 +674,7 @@ static void count_all(FIXTURE_DATA(storm) * self, struct counters *c)
 	info(self->t[0].grantor, &about);
 	c->frames = about.out_frames_used;
 	c->quarantined = about.out_frames_quarantined;
+	c->adopted = about.out_memory_adopted;
 	for (i = 0; i < 2; i++) {
 		controller_query(self->arena.fd, self->arena.controller[i], &q);
 		c->queues[i] = q.out_queues_used;
@@ -673,7 +691,8 @@ static unsigned int noise(unsigned int kills)
 
 static bool same_resources(const struct counters *a, const struct counters *b)
 {
-	return a->frames == b->frames && !memcmp(a->queues, b->queues, sizeof(a->queues)) &&
+	return a->frames == b->frames && a->adopted == b->adopted &&
+	       !memcmp(a->queues, b->queues, sizeof(a->queues)) &&
 	       !memcmp(a->vectors, b->vectors, sizeof(a->vectors)) && a->irqs == b->irqs;
 }
 
@@ -689,6 +708,7 @@ static void expect_nothing_lost(struct __test_metadata *_metadata, const struct 
 
 	EXPECT_EQ(before->frames, after->frames);
 	EXPECT_EQ(0, after->quarantined);
+	EXPECT_EQ(before->adopted, after->adopted);
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(before->queues[i], after->queues[i]);
 		EXPECT_EQ(before->vectors[i], after->vectors[i]);
@@ -767,10 +787,10 @@ TEST_F_TIMEOUT(storm, of_kills_at_random_points_leaves_nothing_behind_and_surviv
 	TH_LOG("%u kills in %llu ms; survivors verified %lu and %lu rounds", kills,
 	       (unsigned long long)(now_ms() - start), shared->rounds[0], shared->rounds[1]);
 	TH_LOG("%lu sessions, %lu queues, %lu batches, %lu revocations, %lu shares, %lu redeemed, "
-	       "%lu travelled, %lu slept",
+	       "%lu travelled, %lu slept, %lu adopted",
 	       shared->calls[OPENED], shared->calls[QUEUED], shared->calls[WROTE],
 	       shared->calls[REVOKED], shared->calls[SHARED], shared->calls[REDEEMED],
-	       shared->calls[TRAVELLED], shared->calls[SLEPT]);
+	       shared->calls[TRAVELLED], shared->calls[SLEPT], shared->calls[ADOPTED]);
 	for (i = 0; i < ARRAY_SIZE(shared->calls); i++)
 		EXPECT_LT(0, shared->calls[i]);
 	EXPECT_LT(50, kills);
