@@ -149,7 +149,8 @@ static int exo_direct_map_one(struct exo_dma *dma, struct exo_dma_map *map, stru
 	/* Out of reach: the DMA API would go for a bounce buffer, and complain of a large one. */
 	if (page_to_phys(page) + size - 1 > dma_get_mask(dma->dev))
 		return -EOPNOTSUPP;
-	*addr = dma_map_page(dma->dev, page, 0, size, dir);
+	/* Nothing to synchronise, or it is refused; and a page may be mapped more than once. */
+	*addr = dma_map_page_attrs(dma->dev, page, 0, size, dir, DMA_ATTR_SKIP_CPU_SYNC);
 	if (dma_mapping_error(dma->dev, *addr))
 		return -ENOMEM;
 	if (!dma_need_sync(dma->dev, *addr))
