@@ -573,19 +573,30 @@ static struct exo_queue *exo_queue_prepare(struct exo_call *call, struct exo_con
 	return q;
 }
 
+/* Modes and priorities that there are not are for exo_queue_check_create() to refuse. */
+static u32 exo_queue_rights(const struct exo_queue_create *cmd)
+{
+	u32 rights = EXO_RIGHT_QUEUE;
+
+	if (cmd->flags & EXO_QUEUE_THREAD)
+		rights |= EXO_RIGHT_THREAD;
+	if (cmd->mode == EXO_QUEUE_DIRECT || cmd->mode == EXO_QUEUE_UNSAFE)
+		rights |= EXO_RIGHT_DIRECT;
+	if (cmd->priority == EXO_PRIORITY_HIGH || cmd->priority == EXO_PRIORITY_URGENT)
+		rights |= EXO_RIGHT_PRIORITY;
+	return rights;
+}
+
 int exo_queue_create(struct exo_call *call)
 {
 	struct exo_queue_create *cmd = &call->arg.queue_create;
-	u32 rights = EXO_RIGHT_QUEUE | (cmd->flags & EXO_QUEUE_THREAD ? EXO_RIGHT_THREAD : 0) |
-		     (cmd->mode != EXO_QUEUE_CHECKED ? EXO_RIGHT_DIRECT : 0) |
-		     (cmd->priority > EXO_PRIORITY_MEDIUM ? EXO_RIGHT_PRIORITY : 0);
 	struct exo_admin_answer answer = {};
 	struct exo_controller *controller;
 	struct exo_queue *q;
 	int ret;
 
 	struct exo_cap *cap __free(exo_cap_put) = exo_controller_get(
-		call, EXO_FIELD(queue_create, controller), cmd->controller, rights);
+		call, EXO_FIELD(queue_create, controller), cmd->controller, exo_queue_rights(cmd));
 	if (IS_ERR(cap))
 		return PTR_ERR(cap);
 	controller = exo_controller_of(cap->object);
