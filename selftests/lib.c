@@ -99,11 +99,11 @@ static const char *command_name(unsigned int cmd)
 /* Each triple once per process: sweeps provoke the same thing a thousand times. */
 static void provoked_record(unsigned int cmd, int err, __u32 reason)
 {
-	static unsigned char seen[256][134][64];
+	static unsigned char seen[256][134][EXO_REASON_MAX + 1];
 	unsigned char *mark;
 	char line[96];
 
-	if (err > 133 || reason > 63)
+	if (err > 133 || reason > EXO_REASON_MAX)
 		return;
 	mark = &seen[cmd & 0xff][err][reason];
 	if (*mark || provoked_fd < 0)
