@@ -112,7 +112,7 @@ static const struct command {
 	{ "doctor", 0, 0, "j", run_doctor },
 	{ "list", 0, 1, "j", run_list },
 	{ "watch", 0, 0, "i", run_watch },
-	{ "grant", 0, 0, "efqtmualckz", run_grant },
+	{ "grant", 0, 0, "efqtrmualckzZP", run_grant },
 	{ "revoke", 0, 0, "npusfFd", run_revoke },
 };
 

@@ -367,6 +367,7 @@ TEST_F(adopt, a_file_on_a_disk_is_a_source_and_no_target)
 	ASSERT_EQ(0, find_disk("exo1", name, sizeof(name)));
 	fd = disk_open(name);
 	ASSERT_LE(0, fd);
+	ASSERT_EQ(SIZE, pread(fd, self->at, SIZE, 0));
 	disk = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	EXPECT_NE(MAP_FAILED, (void *)disk);
 	close(fd);
