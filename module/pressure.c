@@ -73,12 +73,14 @@ static unsigned long exo_pressure_scan(struct shrinker *shrinker, struct shrink_
 
 /* ---- taking ---- */
 
-/* The worker has not looked at every pool yet. */
-static bool exo_pressure_forcing;
+/* How often force was asked for, and which of these the worker has begun after and ended. */
+static atomic_t exo_pressure_asked = ATOMIC_INIT(0);
+static int exo_pressure_served;
 
 static void exo_pressure_force(struct work_struct *work)
 {
 	struct exo_pool *pools[EXO_PRESSURE_POOLS];
+	int asked = atomic_read(&exo_pressure_asked);
 	u32 n = exo_pool_find_excess(pools, EXO_PRESSURE_POOLS), i;
 	u64 taken = 0;
 
@@ -87,7 +89,7 @@ static void exo_pressure_force(struct work_struct *work)
 			taken += exo_pool_repossess(pools[i], EXO_PRESSURE_FRAMES - taken);
 		exo_object_put(&pools[i]->object);
 	}
-	WRITE_ONCE(exo_pressure_forcing, false);
+	WRITE_ONCE(exo_pressure_served, asked);
 	exo_tree_changed();
 }
 
@@ -106,24 +108,29 @@ static bool exo_pressure_helped(u64 before)
 	return exo_pressure_freed(before) >= EXO_PRESSURE_HELPFUL;
 }
 
-/* What it could not take in one go, it will not take: a set that reaches below a minimum. */
-static bool exo_pressure_done(u64 before)
+/*
+ * What it could not take in one go, it will not take: a set that reaches below a minimum. But
+ * in a go of ours: one that was under way before may have taken its share by then.
+ */
+static bool exo_pressure_done(u64 before, int ticket)
 {
-	return exo_pressure_helped(before) || !READ_ONCE(exo_pressure_forcing);
+	return exo_pressure_helped(before) || READ_ONCE(exo_pressure_served) - ticket >= 0;
 }
 
 static int exo_pressure_oom(struct notifier_block *block, unsigned long action, void *data)
 {
 	unsigned long *freed = data;
 	u64 before = exo_pool_root_used();
+	int ticket;
 
 	if (!exo_pressure_ask(EXO_PRESSURE_FRAMES))
 		return NOTIFY_OK;
 	wait_event_timeout(exo_tree_wait, exo_pressure_helped(before), EXO_PRESSURE_GRACE);
 	if (!exo_pressure_helped(before)) {
-		WRITE_ONCE(exo_pressure_forcing, true);
+		ticket = atomic_inc_return(&exo_pressure_asked);
 		queue_work(exo_workqueue, &exo_pressure_work);
-		wait_event_timeout(exo_tree_wait, exo_pressure_done(before), EXO_PRESSURE_PATIENCE);
+		wait_event_timeout(exo_tree_wait, exo_pressure_done(before, ticket),
+				   EXO_PRESSURE_PATIENCE);
 	}
 	/* Too little to tell from noise is nothing: the kernel would try for ever. */
 	if (exo_pressure_helped(before))
