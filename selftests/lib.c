@@ -610,6 +610,7 @@ int buffer_attach(int fd, __u32 controller, struct buffer *buffer)
 
 int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out)
 {
+	struct exo_detail why;
 	int ret;
 
 	*out = (struct buffer){ .at = at, .size = size };
@@ -617,8 +618,11 @@ int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, s
 	if (ret)
 		return ret;
 	ret = buffer_attach(fd, controller, out);
-	if (ret)
-		drop(fd, out->cap);
+	if (!ret)
+		return 0;
+	why = last;
+	drop(fd, out->cap);
+	last = why;
 	return ret;
 }
 
