@@ -530,9 +530,11 @@ TEST_F(shared, what_is_attached_again_is_another_namespace)
 	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, 0, 1, self->b.offset));
 }
 
+#define TRIES 20
+
 /*
  * Within the pause behind an event: the module hears of both at once, and finds whatever is
- * there then.
+ * there then. -EAGAIN: it took longer than that, and nobody knows what the module found.
  */
 static int detach_and_attach(FIXTURE_DATA(shared) * self, __u32 nsid)
 {
@@ -555,7 +557,39 @@ static int detach_and_attach(FIXTURE_DATA(shared) * self, __u32 nsid)
 		ret = neighbour_detach(n, nsid);
 	if (!ret)
 		ret = neighbour_attachment(n, nsid, n->cntlid, SEL_ATTACH);
+	if (!ret && now_ns() - e.time > PAUSE_MS * 1000000ull)
+		ret = -EAGAIN;
 	return neighbour_attachment(n, nsid, n->own_cntlid, SEL_ATTACH) ? -EIO : ret;
+}
+
+/* The same, after @prepare, begun anew until the machine was fast enough. */
+static void in_one_pause(struct __test_metadata *_metadata, FIXTURE_DATA(shared) * self, __u32 nsid,
+			 int (*prepare)(FIXTURE_DATA(shared) * self))
+{
+	struct exo_event e;
+	int tries, ret;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		ASSERT_EQ(0, prepare ? prepare(self) : 0);
+		ret = detach_and_attach(self, nsid);
+		if (ret != -EAGAIN)
+			break;
+		/* What it hears late would be of the next try. */
+		while (!events_next(&self->root, &e, 5 * PAUSE_MS))
+			;
+		ASSERT_EQ(0, neighbour_format(&self->neighbour, 1, FORMAT_512));
+		tenant_destroy(&self->t);
+		TENANT_SETUP(&self->t, "exo3");
+		ASSERT_EQ(0, shared_tenant(self));
+		ASSERT_EQ(0, shared_queues(self));
+	}
+	ASSERT_EQ(0, ret);
+}
+
+static int fill_and_format(FIXTURE_DATA(shared) * self)
+{
+	fill(self);
+	return neighbour_format(&self->neighbour, 1, FORMAT_4K);
 }
 
 /* (QEMU tells other controllers nothing of a format.) */
@@ -572,9 +606,7 @@ TEST_F(shared, a_format_under_a_live_queue_kills_it_and_tells_its_holder)
 	ASSERT_EQ(9, before.out_block_shift);
 	ASSERT_EQ(0, identify(t->fd, t->extent, EXO_CNS_NAMESPACE, 0, data));
 	EXPECT_EQ(FORMAT_512, data[NS_FLBAS] & 0xf);
-	fill(self);
-	ASSERT_EQ(0, neighbour_format(&self->neighbour, 1, FORMAT_4K));
-	ASSERT_EQ(0, detach_and_attach(self, 1));
+	in_one_pause(_metadata, self, 1, fill_and_format);
 	the_namespace_has_ended(_metadata, self, EXO_NAMESPACE_CHANGED);
 	/* What is made from now on is as the namespace is now. */
 	ASSERT_EQ(0, namespace_query(t->grantor, t->root_controller, 0, 1, &after));
@@ -599,7 +631,7 @@ TEST_F(shared, a_namespace_that_is_what_it_was_keeps_its_queues)
 	struct exo_cap_query q;
 	struct exo_event e;
 
-	ASSERT_EQ(0, detach_and_attach(self, 1));
+	in_one_pause(_metadata, self, 1, NULL);
 	do {
 		ASSERT_EQ(0, next_event(&self->root, EXO_EVENT_DEVICE, t->root_controller, &e));
 	} while (e.value != EVENT_NAMESPACES);
@@ -613,7 +645,7 @@ TEST_F(shared, a_namespace_without_a_name_does_not_keep_its_queues)
 {
 	struct exo_event e;
 
-	ASSERT_EQ(0, detach_and_attach(self, 2));
+	in_one_pause(_metadata, self, 2, NULL);
 	ASSERT_EQ(0, next_event(&self->events, EXO_EVENT_NAMESPACE, self->second, &e));
 	EXPECT_EQ(EXO_NAMESPACE_CHANGED, e.value);
 	EXPECT_EQ(EXO_QUEUE_DEAD, self->two.status->state);
