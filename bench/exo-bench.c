@@ -288,13 +288,16 @@ static void print_checks(const struct findings *checks)
 	}
 }
 
-/* Made before the disk is touched: a place where nothing can be written is told first. */
+/*
+ * Made before the disk is touched: a place where nothing can be written is told first. What is
+ * there from before stays until there is something else.
+ */
 static int open_outputs(const struct options *o, FILE **json)
 {
 	*json = NULL;
 	if (!o->json)
 		return 0;
-	*json = fopen(o->json, "we");
+	*json = fopen(o->json, "ae");
 	if (!*json)
 		fprintf(stderr, "exo-bench: %s: %s\n", o->json, strerror(errno));
 	return *json ? 0 : -1;
@@ -305,8 +308,10 @@ static int write_outputs(const struct options *o, const struct results *results,
 	int ret = 0;
 
 	if (json) {
+		if (ftruncate(fileno(json), 0) && errno != EINVAL) /* a pipe has no length */
+			ret = errno;
 		results_write(results, json);
-		ret = ferror(json);
+		ret |= ferror(json);
 		ret |= fclose(json);
 		if (ret)
 			fprintf(stderr, "exo-bench: %s: it could not be written\n", o->json);

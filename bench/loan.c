@@ -116,11 +116,26 @@ void loan_ask(struct loan *loan, const char *device, struct findings *refused)
 
 /* ---- moving ---- */
 
+/* What is plugged in there now, if the stock driver has it. */
+static bool is_another_disk(struct loan *loan)
+{
+	struct disk disk;
+	bool other;
+
+	disk_find(loan->m, &loan->f, &disk);
+	other = disk.serial[0] && strcmp(disk.serial, loan->serial);
+	disk_free(&disk);
+	return other;
+}
+
 /* From whatever driver to none, others being kept off until it is gone. */
 static int take_from_driver(struct loan *loan, const char *next, const char **where)
 {
 	int ret;
 
+	*where = "another disk is in its place";
+	if (is_another_disk(loan))
+		return -ENODEV;
 	*where = "driver_override cannot be written";
 	ret = driver_override(loan->m, loan->f.address, next);
 	if (ret)
@@ -149,6 +164,19 @@ static int hold(struct loan *loan, const struct disk *disk)
 	return ret;
 }
 
+/* The disk is there; not held: it is anybody's again. */
+static int await_disk(struct loan *loan, int events, const char **where)
+{
+	struct disk disk;
+	int ret = 0;
+
+	*where = "its namespaces did not come back within 30 s";
+	if (!bind_wait_for_disk(loan->m, &loan->f, &disk, loan->namespaces, events))
+		ret = -ETIMEDOUT;
+	disk_free(&disk);
+	return ret;
+}
+
 static int await_namespace(struct loan *loan, int events, const char **where)
 {
 	struct disk disk;
@@ -158,6 +186,9 @@ static int await_namespace(struct loan *loan, int events, const char **where)
 	if (!bind_wait_for_disk(loan->m, &loan->f, &disk, loan->namespaces, events) ||
 	    !name_namespace(loan, &disk))
 		ret = -ETIMEDOUT;
+	*where = ret ? *where : "another disk is in its place";
+	if (!ret && strcmp(disk.serial, loan->serial))
+		ret = -ENODEV;
 	if (!ret) {
 		*where = "somebody took it";
 		ret = hold(loan, &disk);
@@ -194,7 +225,7 @@ int loan_to_stock(struct loan *loan, const char **where)
 	if (!ret)
 		ret = probe_stock(loan, where);
 	if (!ret)
-		ret = await_namespace(loan, events, where);
+		ret = await_disk(loan, events, where);
 	if (events >= 0)
 		close(events);
 	return ret;
@@ -306,6 +337,8 @@ static void __attribute__((noreturn)) keep(struct loan *loan, int line)
 	char byte;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGALRM); /* which limits the wait for a lock: exclusive.c */
+	signal(SIGALRM, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	setsid();
 	let_go(loan);

@@ -250,7 +250,7 @@ void loop_pin(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		err(LOOP_CANNOT, "pinning to CPU %d", cpu);
+		err(LOOP_BROKE, "pinning to CPU %d", cpu);
 }
 
 static void open_engine(struct bench *b, const struct bench_engine *e)

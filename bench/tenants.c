@@ -53,6 +53,10 @@ static void move_in(struct tenant *t, unsigned int number)
 	    (r = exo_buf_alloc(t->q, (size_t)o->depth * BENCH_BYTES, &buf)))
 		errx(LOOP_CANNOT, "tenant %u: %s", number + 1, exo_strerror(t->x, r));
 	t->buf = buf;
+	/* What is written can neither be compressed nor left out. */
+	srandom(number + 1);
+	for (size_t i = 0; o->write && i < (size_t)o->depth * BENCH_BYTES / sizeof(int); i++)
+		((int *)buf)[i] = random();
 	t->blocks_per_io = BENCH_BYTES / exo_block_size(t->x);
 	t->places = exo_blocks(t->x) / t->blocks_per_io;
 	t->random = 0x9e3779b97f4a7c15ull * (number + 1);
