@@ -56,8 +56,19 @@ static void refuse(struct findings *refused, const struct disk_device *dev, int 
 		cure = "stop what uses it: a mounted filesystem of several devices, ZFS, bcache, …";
 	else if (error == -EINTR)
 		cure = "a program keeps it locked (flock); see fuser";
+	else if (error == -ENOENT)
+		cure = "wait for udev to make its node (udevadm settle)";
 	findings_add(refused, cure, "/dev/%s cannot be held exclusively: %s", dev->name,
 		     error == -EINTR ? "it is locked" : strerror(-error));
+}
+
+/* A namespace that this kernel cannot use, as of zones it was not built for, has no node. */
+static bool is_hidden(const struct machine *m, const char *name)
+{
+	char text[8];
+
+	return machine_read(m, text, sizeof(text), "sys/class/block/%s/hidden", name) > 0 &&
+	       text[0] == '1';
 }
 
 /*
@@ -70,6 +81,8 @@ static void take_device(const struct machine *m, const struct disk_device *dev,
 	int flags = O_RDONLY | (dev->kind == DISK_NAMESPACE ? O_EXCL : 0);
 	int fd = machine_fd(m, flags, "dev/%s", dev->name), ret;
 
+	if (fd == -ENOENT && is_hidden(m, dev->name))
+		return;
 	if (fd < 0) {
 		refuse(refused, dev, fd);
 		return;

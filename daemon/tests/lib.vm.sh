@@ -32,6 +32,13 @@ skip_all() {
 	exit 0
 }
 
+# What the test begins with must work: that is no reason to skip it.
+fail_all() {
+	plan 1
+	ok 1 "what the tests need can be set up"
+	exit 1
+}
+
 # refused WORD COMMAND...: it must fail, and its message hold WORD.
 refused() {
 	word=$1

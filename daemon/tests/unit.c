@@ -349,6 +349,31 @@ static struct findings contents(void)
 	return found;
 }
 
+/* What this kernel cannot use it hides; what only lacks a node somebody may use. */
+static void a_hidden_disk_is_held_by_nobody(void)
+{
+	struct findings busy = {}, found = {};
+	struct exclusive held;
+	struct function f;
+	struct disk disk;
+
+	folder("sys/class/nvme/nvme0/nvme0n5");
+	put("sys/class/block/nvme0n5/dev", "259:9\n");
+	function_find(&machine, BDF, &f);
+	disk_find(&machine, &f, &disk);
+	exclusive_take(&machine, &disk, &held, &busy, &found);
+	EXPECT(only(busy, "/dev/nvme0n5 cannot be held exclusively: No such file or directory"));
+	exclusive_release(&held);
+	busy = (struct findings){};
+	put("sys/class/block/nvme0n5/hidden", "1\n");
+	exclusive_take(&machine, &disk, &held, &busy, &found);
+	EXPECT(!busy.count && held.count == 2);
+	exclusive_release(&held);
+	disk_free(&disk);
+	findings_free(&busy);
+	findings_free(&found);
+}
+
 static bool bears(const char *word)
 {
 	struct findings found = contents();
@@ -988,6 +1013,7 @@ static const struct {
 	TEST(an_nvme_target_is_named),
 	TEST(a_process_with_the_disk_open_is_named),
 	TEST(a_process_with_a_character_device_open_is_named),
+	TEST(a_hidden_disk_is_held_by_nobody),
 	TEST(a_blank_disk_bears_nothing),
 	TEST(an_encrypted_volume_is_recognized),
 	TEST(an_lvm_volume_on_a_partition_is_recognized),

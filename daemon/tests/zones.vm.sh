@@ -26,9 +26,9 @@ run_as() {
 }
 
 begin
-quietly exoctl bind "$bdf" --overwrite "$serial" || skip_all "$(cat "$log")"
+quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
 lists "namespace $zoned: 64 zones" || skip_all "$bdf has no zoned namespace $zoned"
-plan 13
+plan 15
 lists "namespace $zoned: 64 zones of 256 blocks (1 MiB), 4 of 4 open zones left, 6 of 6 active zones left"
 ok $? "list tells how many zones there are and how many may be open and active"
 refused "multiples of the zone size, which is 256 blocks" run_as 1000:1000 8+256 -- true &&
@@ -41,6 +41,14 @@ refused "--zones is for zoned namespaces" \
 ok $? "a quota of zones is refused where there are none"
 refused "wanted" run_as 1000:1000 256+512 --zones 5 -- true
 ok $? "a quota that is more than is left is refused"
+refused "grant wants --extent" exoctl grant --queues 1 --threads --priority --mem 1M --uid 1000 \
+	--lifetime 1 --uses 1 --zones 1 --placement 1 --keep
+ok $? "exoctl grant takes each option that its help names"
+refused "5 wanted and 4 left" exoctl grant --uid 1000 --keep --zones 5 \
+	--extent "$bdf/$zoned:256+512" &&
+	refused "data placement is not enabled" exoctl grant --uid 1000 --keep --placement 1 \
+		--extent "$bdf/$zoned:256+512"
+ok $? "its --zones and --placement reach the extent"
 quietly run_as 1000:1000 256+512 --zones 1 -- probe write exo: 0 abc &&
 	says abc run_as 1000:1000 256+512 -- probe read exo: 0
 ok $? "a zone is written in one run and read in the next"
