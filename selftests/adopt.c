@@ -330,26 +330,6 @@ TEST_F(adopt, pages_of_a_file_are_a_source)
 	EXPECT_EQ(0, memcmp(file, self->at, SIZE));
 }
 
-/* Name of the kernel's disk of the controller with @serial. */
-static int find_disk(const char *serial, char *name, size_t size)
-{
-	DIR *dir = opendir("/sys/block");
-	struct dirent *entry;
-	char path[300], text[64];
-	int ret = -ENODEV;
-
-	while (dir && ret && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/sys/block/%s/device/serial", entry->d_name);
-		if (read_file(path, text, sizeof(text)) || strcmp(text, serial))
-			continue;
-		snprintf(name, size, "%.30s", entry->d_name);
-		ret = 0;
-	}
-	if (dir)
-		closedir(dir);
-	return ret;
-}
-
 /* The kernel keeps account of what is written to such a page, which a device would not do. */
 TEST_F(adopt, a_file_on_a_disk_is_a_source_and_no_target)
 {
@@ -364,7 +344,7 @@ TEST_F(adopt, a_file_on_a_disk_is_a_source_and_no_target)
 		SKIP(return, "this kernel has no nvme driver");
 	if (machine_bind(address, "nvme"))
 		SKIP(return, "this kernel has no nvme driver");
-	ASSERT_EQ(0, find_disk("exo1", name, sizeof(name)));
+	ASSERT_EQ(0, disk_find("exo1", name, sizeof(name)));
 	fd = disk_open(name);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(SIZE, pread(fd, self->at, SIZE, 0));

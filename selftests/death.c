@@ -876,42 +876,6 @@ TEST_F_TIMEOUT(unbind, at_any_moment_of_other_calls_finishes, 120)
 	EXPECT_EQ(self->used, frames_used_soon(self->t.grantor, self->used));
 }
 
-/* The block device of namespace 1 of the controller with @serial. */
-static int find_disk(const char *serial, char *name, size_t size)
-{
-	__u64 end = now_ms() + 15000;
-	char path[PATH_MAX], text[64];
-	struct dirent *entry;
-
-	/* The driver scans for namespaces after it has bound. */
-	while (now_ms() < end) {
-		DIR *dir = opendir("/sys/class/block");
-
-		while (dir && (entry = readdir(dir))) {
-			unsigned int a, b;
-			char rest;
-
-			if (sscanf(entry->d_name, "nvme%un%u%c", &a, &b, &rest) != 2)
-				continue;
-			snprintf(path, sizeof(path), "/sys/class/block/%s/device/serial",
-				 entry->d_name);
-			if (read_file(path, text, sizeof(text)) || strcmp(text, serial))
-				continue;
-			/* The number in the name is not that of the namespace. */
-			snprintf(path, sizeof(path), "/sys/class/block/%s/nsid", entry->d_name);
-			if (read_file(path, text, sizeof(text)) || strcmp(text, "1"))
-				continue;
-			snprintf(name, size, "%.32s", entry->d_name);
-			closedir(dir);
-			return 0;
-		}
-		if (dir)
-			closedir(dir);
-		usleep(20000);
-	}
-	return -ENOENT;
-}
-
 TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 120)
 {
 	const size_t size = 64 * 1024;
@@ -933,7 +897,7 @@ TEST_F_TIMEOUT(unbind, gives_the_disk_back_to_its_driver_with_the_data_intact, 1
 	    (system("modprobe nvme 2>/dev/null") || access("/sys/bus/pci/drivers/nvme", F_OK)))
 		SKIP(return, "this kernel has no nvme driver");
 	ASSERT_EQ(0, machine_bind(self->t.address, "nvme"));
-	ASSERT_EQ(0, find_disk("exo0", name, sizeof(name)));
+	ASSERT_EQ(0, disk_find("exo0", name, sizeof(name)));
 	fd = disk_open(name);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ((ssize_t)size, pread(fd, back, size, at));

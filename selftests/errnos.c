@@ -300,6 +300,7 @@ TEST(all_frames_of_all_tests_came_back)
 	EXPECT_EQ(0, frames_used_soon(fd, 0));
 	ASSERT_EQ(0, info(fd, &i));
 	EXPECT_EQ(0, i.out_frames_quarantined);
+	EXPECT_EQ(0, memory_adopted(fd));
 	close(fd);
 }
 

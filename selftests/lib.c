@@ -916,6 +916,64 @@ int machine_find(const char *serial, __u32 *address)
 	return ret;
 }
 
+#define FAIL "/sys/kernel/debug/fail_function/"
+
+bool can_inject(void)
+{
+	return !access(FAIL "inject", W_OK);
+}
+
+int inject_always(const char *function, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), FAIL "%s/retval", function);
+	return write_file(FAIL "inject", function) || write_file(path, value) ||
+	       write_file(FAIL "probability", "100") || write_file(FAIL "interval", "1") ||
+	       write_file(FAIL "times", "-1") || write_file(FAIL "verbose", "0") ||
+	       write_file(FAIL "space", "0");
+}
+
+int inject_nothing(void)
+{
+	return write_file(FAIL "inject", "");
+}
+
+int disk_find(const char *serial, char *name, size_t size)
+{
+	__u64 end = now_ms() + 15000;
+	char path[PATH_MAX], text[64];
+	struct dirent *entry;
+
+	/* The driver scans for namespaces after it has bound. */
+	while (now_ms() < end) {
+		DIR *dir = opendir("/sys/class/block");
+
+		while (dir && (entry = readdir(dir))) {
+			unsigned int a, b;
+			char rest;
+
+			if (sscanf(entry->d_name, "nvme%un%u%c", &a, &b, &rest) != 2)
+				continue;
+			snprintf(path, sizeof(path), "/sys/class/block/%s/device/serial",
+				 entry->d_name);
+			if (read_file(path, text, sizeof(text)) || strcmp(text, serial))
+				continue;
+			/* The number in the name is not that of the namespace. */
+			snprintf(path, sizeof(path), "/sys/class/block/%s/nsid", entry->d_name);
+			if (read_file(path, text, sizeof(text)) || strcmp(text, "1"))
+				continue;
+			snprintf(name, size, "%.32s", entry->d_name);
+			closedir(dir);
+			return 0;
+		}
+		if (dir)
+			closedir(dir);
+		usleep(20000);
+	}
+	return -ENOENT;
+}
+
 /* There may be no /dev that follows the kernel. */
 int disk_open(const char *name)
 {

@@ -250,11 +250,17 @@ int machine_find(const char *serial, __u32 *address);
 void machine_name(__u32 address, char name[16]);
 int machine_bind(__u32 address, const char *driver);
 int machine_unbind(__u32 address);
+/* The kernel's disk, namespace 1 of the controller with @serial; it may take 15 s to be there. */
+int disk_find(const char *serial, char *name, size_t size);
 /* A disk of the kernel's, by its name: a file to read and write, or a negative errno. */
 int disk_open(const char *name);
 /* Name of the driver that has the function now, "" for none. */
 void machine_driver(__u32 address, char *driver, size_t size);
 int write_file(const char *path, const char *text);
+/* The kernel's fail_function, on a kernel that has it: from now on @function returns @value. */
+bool can_inject(void);
+int inject_always(const char *function, const char *value);
+int inject_nothing(void);
 int read_file(const char *path, char *text, size_t size);
 
 /* Gives up root for good, all capabilities included; becomes uid and gid 1000. */

@@ -9,7 +9,6 @@
 
 #include "lib.h"
 
-#define FAIL "/sys/kernel/debug/fail_function/"
 #define OWN 16 /* pages */
 #define PARAMETERS "/sys/module/exo/parameters/"
 
@@ -22,22 +21,11 @@ FIXTURE(silent)
 	char admin[16];
 };
 
-static int inject(bool on)
-{
-	if (!on)
-		return write_file(FAIL "inject", "");
-	return write_file(FAIL "inject", "exo_nvme_make_quiet") ||
-	       write_file(FAIL "exo_nvme_make_quiet/retval", "0") ||
-	       write_file(FAIL "probability", "100") || write_file(FAIL "interval", "1") ||
-	       write_file(FAIL "times", "-1") || write_file(FAIL "verbose", "0") ||
-	       write_file(FAIL "space", "0");
-}
-
 FIXTURE_SETUP(silent)
 {
 	struct exo_controller_query c;
 
-	if (access(FAIL "inject", W_OK))
+	if (!can_inject())
 		SKIP(return, "this kernel has no fail_function");
 	TENANT_SETUP(&self->t, "exo1");
 	ASSERT_EQ(0, controller_query(self->t.fd, self->t.controller, &c));
@@ -61,7 +49,7 @@ FIXTURE_TEARDOWN(silent)
 {
 	if (!self->page)
 		return;
-	inject(false);
+	inject_nothing();
 	write_file(PARAMETERS "admin_timeout_ms", self->admin);
 	tenant_destroy(&self->t);
 }
@@ -84,7 +72,7 @@ TEST_F(silent, frames_are_kept_charged_and_counted_until_the_device_is_proven_qu
 	ASSERT_EQ(2, pwrite(config, &command, 2, PCI_COMMAND));
 	close(config);
 	ASSERT_EQ(0, write_file(PARAMETERS "admin_timeout_ms", "300"));
-	ASSERT_EQ(0, inject(true));
+	ASSERT_EQ(0, inject_always("exo_nvme_make_quiet", "0"));
 	ASSERT_EQ(0, drop(self->t.fd, self->ring.cap));
 	ASSERT_EQ(0, drop(self->t.fd, self->buffer.cap));
 	ASSERT_EQ(0, drop(self->t.fd, self->own.cap));
@@ -103,7 +91,7 @@ TEST_F(silent, frames_are_kept_charged_and_counted_until_the_device_is_proven_qu
 	ASSERT_EQ(0, machine_unbind(self->t.address));
 	ASSERT_EQ(0, info(self->t.fd, &i));
 	EXPECT_LE(64 + OWN, i.out_frames_quarantined);
-	ASSERT_EQ(0, inject(false));
+	ASSERT_EQ(0, inject_nothing());
 	ASSERT_EQ(0, machine_bind(self->t.address, "exo"));
 	ASSERT_EQ(0, info(self->t.fd, &i));
 	EXPECT_EQ(0, i.out_frames_quarantined);
