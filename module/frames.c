@@ -14,6 +14,7 @@
 #include "ioctl.h"
 #include "page.h"
 #include "params.h"
+#include "place.h"
 #include "pool.h"
 #include "session.h"
 #include "view.h"

@@ -15,6 +15,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "place.h"
 #include "queue.h"
 
 /* Also from the interrupt handler, and for a queue that has died. */

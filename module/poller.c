@@ -15,6 +15,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "place.h"
 #include "poller.h"
 #include "queue.h"
 

@@ -18,6 +18,7 @@
 #include "ioctl.h"
 #include "nvme.h"
 #include "params.h"
+#include "place.h"
 #include "quarantine.h"
 #include "queue.h"
 #include "rings.h"
