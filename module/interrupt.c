@@ -58,17 +58,6 @@ static void exo_vector_give(struct exo_nvme *nvme, u32 vector)
 	__clear_bit(vector, nvme->vectors_used);
 }
 
-static void exo_queue_request_vector(struct exo_queue *q)
-{
-	q->vector = exo_vector_take(q->nvme);
-	if (!q->vector)
-		return;
-	if (!request_irq(exo_queue_irq_number(q), exo_queue_irq, IRQF_NO_AUTOEN, "exo-queue", q))
-		return;
-	exo_vector_give(q->nvme, q->vector);
-	q->vector = 0;
-}
-
 int exo_interrupt_check(struct exo_call *call)
 {
 	const struct exo_queue_create *cmd = &call->arg.queue_create;
@@ -80,7 +69,11 @@ int exo_interrupt_check(struct exo_call *call)
 			  cmd->irq_cpu, wanted && !polled ? nr_cpu_ids - 1 : 0);
 }
 
-/* The vector is another's later, who did not choose: what was before is kept. */
+/*
+ * Before the interrupt is requested: then the mask is what it will be sent by, and not what it
+ * is moved to at its first. The vector is another's later, who did not choose: what was before
+ * is kept.
+ */
 static int exo_queue_steer(struct exo_queue *q, u32 cpu)
 {
 	int irq = exo_queue_irq_number(q);
@@ -92,15 +85,56 @@ static int exo_queue_steer(struct exo_queue *q, u32 cpu)
 	return irq_set_affinity(irq, cpumask_of(cpu)) ? -EUSERS : 0;
 }
 
+/* A CPU that has no vector left would be passed by. */
+static bool exo_queue_is_steered(struct exo_queue *q, u32 cpu)
+{
+	struct irq_data *data = irq_get_irq_data(exo_queue_irq_number(q));
+
+	return data && cpumask_test_cpu(cpu, irq_data_get_effective_affinity_mask(data));
+}
+
+static void exo_queue_unsteer(struct exo_queue *q)
+{
+	if (q->irq_before)
+		irq_set_affinity(exo_queue_irq_number(q), q->irq_before);
+	kfree(q->irq_before);
+	q->irq_before = NULL;
+}
+
+static int exo_queue_request_vector(struct exo_queue *q, const struct exo_queue_create *cmd)
+{
+	bool steered = cmd->flags & EXO_QUEUE_IRQ_CPU;
+	int irq = exo_queue_irq_number(q), ret = 0;
+
+	if (steered)
+		ret = exo_queue_steer(q, cmd->irq_cpu);
+	if (!ret)
+		ret = request_irq(irq, exo_queue_irq, IRQF_NO_AUTOEN, "exo-queue", q);
+	if (!ret && steered && !exo_queue_is_steered(q, cmd->irq_cpu)) {
+		free_irq(irq, q);
+		ret = -EUSERS;
+	}
+	if (ret)
+		exo_queue_unsteer(q);
+	return ret;
+}
+
 /* Without one the queue is polled, and says so. */
 int exo_queue_take_vector(struct exo_queue *q, const struct exo_queue_create *cmd)
 {
-	bool steered = cmd->flags & EXO_QUEUE_IRQ_CPU;
+	int ret = -EUSERS;
 
-	exo_queue_request_vector(q);
-	if (!steered)
+	q->vector = exo_vector_take(q->nvme);
+	if (q->vector) {
+		ret = exo_queue_request_vector(q, cmd);
+		if (!ret)
+			return 0;
+		exo_vector_give(q->nvme, q->vector);
+		q->vector = 0;
+	}
+	if (!(cmd->flags & EXO_QUEUE_IRQ_CPU))
 		return 0;
-	return q->vector ? exo_queue_steer(q, cmd->irq_cpu) : -EUSERS;
+	return ret == -ENOMEM ? ret : -EUSERS;
 }
 
 /* A vector that was never enabled is moved off a CPU that went offline when it is. */
@@ -148,15 +182,12 @@ void exo_queue_give_vector(struct exo_queue *q)
 
 	scoped_guard(mutex, &q->irq_lock) {
 		if (q->vector) {
-			if (q->irq_before)
-				irq_set_affinity(exo_queue_irq_number(q), q->irq_before);
 			free_irq(exo_queue_irq_number(q), q);
+			exo_queue_unsteer(q);
 			exo_vector_give(q->nvme, q->vector);
 			q->vector = 0;
 		}
 	}
-	kfree(q->irq_before);
-	q->irq_before = NULL;
 	if (signal)
 		eventfd_ctx_put(signal);
 }
