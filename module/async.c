@@ -102,6 +102,17 @@ static int exo_async_tell(struct exo_nvme *nvme, u32 event)
 	return ret;
 }
 
+/* A reset makes the device forget what it had to tell: whether all is as it was is looked at. */
+static void exo_async_catch_up(struct exo_nvme *nvme)
+{
+	u32 resets = READ_ONCE(nvme->admin.resets);
+
+	if (nvme->async.seen == resets)
+		return;
+	nvme->async.seen = resets;
+	exo_namespaces_changed(nvme, NULL);
+}
+
 static void exo_async_work(struct work_struct *work)
 {
 	struct exo_async *async = container_of(to_delayed_work(work), struct exo_async, work);
@@ -111,6 +122,7 @@ static void exo_async_work(struct work_struct *work)
 		return;
 	if (!async->told) {
 		exo_admin_request_event(nvme);
+		exo_async_catch_up(nvme);
 		return;
 	}
 	async->told = exo_async_tell(nvme, async->event) == -ENOMEM;

@@ -17,6 +17,7 @@ struct exo_nvme;
  * @told: an event is to be heard; the interrupt handler's while @armed, else @work's
  * @event: dword 0 of its completion; likewise
  * @resets: of the admin queue, when it came; likewise
+ * @seen: of the admin queue, when all namespaces were looked at last; @work's
  */
 struct exo_async {
 	struct delayed_work work;
@@ -24,6 +25,7 @@ struct exo_async {
 	bool told;
 	u32 event;
 	u32 resets;
+	u32 seen;
 };
 
 void exo_async_init(struct exo_nvme *nvme);

@@ -342,12 +342,12 @@ static bool exo_namespace_is_named(const struct exo_namespace *ns)
 	       memchr_inv(ns->uuid, 0, sizeof(ns->uuid));
 }
 
-/* A number that names another namespace by now may be of the same size. In doubt it does. */
+/* A number that names another namespace by now may be of the same size. */
 static bool exo_namespace_same(const struct exo_namespace *a, const struct exo_namespace *b)
 {
 	const struct nvme_id_ns *x = a->identify, *y = b->identify;
 
-	return exo_namespace_is_named(a) && !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
+	return !memcmp(x->nguid, y->nguid, sizeof(x->nguid)) &&
 	       !memcmp(x->eui64, y->eui64, sizeof(x->eui64)) &&
 	       !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) && a->shift == b->shift &&
 	       a->metadata == b->metadata && a->blocks == b->blocks &&
@@ -379,17 +379,20 @@ static void exo_namespace_end(struct exo_namespace *ns, u64 how)
 	exo_object_let_go(&ns->object);
 }
 
-/* In doubt it is another: what its extents mean must be known. */
-static void exo_namespace_recheck(struct exo_namespace *ns)
+/*
+ * What its extents mean must be known. @said: the device said that it is not what it was: of
+ * one without a name nobody can tell, and in doubt it is another.
+ */
+static void exo_namespace_recheck(struct exo_namespace *ns, bool said)
 {
 	struct exo_namespace *now = exo_namespace_ask(ns->nvme, ns->nsid);
 
-	if (!exo_nvme_usable(ns->nvme)) {
-		/* All of it has ended, or is about to. */
+	if (!exo_nvme_usable(ns->nvme) || now == ERR_PTR(-EAGAIN)) {
+		/* All of it has ended, or is about to; or it was reset: then it is asked again. */
 	} else if (IS_ERR(now)) {
 		exo_namespace_end(ns, now == ERR_PTR(-ENOENT) ? EXO_NAMESPACE_DETACHED
 							      : EXO_NAMESPACE_CHANGED);
-	} else if (!exo_namespace_same(ns, now)) {
+	} else if (!exo_namespace_same(ns, now) || (said && !exo_namespace_is_named(ns))) {
 		exo_namespace_end(ns, EXO_NAMESPACE_CHANGED);
 	} else {
 		guard(spinlock)(&ns->nvme->identity.lock);
@@ -446,8 +449,8 @@ void exo_namespaces_changed(struct exo_nvme *nvme, const __le32 *list)
 	unsigned long nsid = 0;
 
 	while ((ns = exo_namespace_used(nvme, &nsid))) {
-		if (exo_namespace_listed(list, nsid))
-			exo_namespace_recheck(ns);
+		if (!list || exo_namespace_listed(list, nsid))
+			exo_namespace_recheck(ns, list);
 		exo_object_put(&ns->object);
 		nsid++;
 	}
