@@ -42,7 +42,9 @@ void exo_exclusive_leave(struct exo_nvme *nvme)
 	if (nvme->direct)
 		exo_extent_forget_all(nvme);
 	nvme->direct = false;
-	clear_bit(EXO_NVME_UNSAFE, &nvme->state);
+	/* Unbind resets it after what is attached was severed. */
+	if (!test_bit(EXO_NVME_DYING, &nvme->state))
+		clear_bit(EXO_NVME_UNSAFE, &nvme->state);
 }
 
 /* Queues and attachments are on its lists until the hardware has nothing of them. */

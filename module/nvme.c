@@ -183,8 +183,11 @@ void exo_nvme_disable(struct exo_nvme *nvme)
 /* NVMe base 2.0 section 3.6.1: normal shutdown, bounded by the same limit as a reset. */
 void exo_nvme_shutdown(struct exo_nvme *nvme)
 {
-	if (exo_nvme_is_quiet(nvme))
+	if (exo_nvme_is_quiet(nvme)) {
+		/* What was put there by who had not seen yet that it is. */
+		exo_quarantine_release(nvme->address);
 		return;
+	}
 	if (!test_bit(EXO_NVME_FAILED, &nvme->state) && !exo_nvme_ailment(nvme)) {
 		u32 cc = readl(nvme->regs + NVME_REG_CC);
 

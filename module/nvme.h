@@ -199,9 +199,11 @@ static inline bool exo_nvme_usable(struct exo_nvme *nvme)
 	return !(READ_ONCE(nvme->state) & (BIT(EXO_NVME_DYING) | BIT(EXO_NVME_FAILED)));
 }
 
+/* Commands that name anything may be under way: not when the device is silent. */
 static inline bool exo_nvme_is_unsafe(struct exo_nvme *nvme)
 {
-	return test_bit(EXO_NVME_UNSAFE, &nvme->state);
+	return (READ_ONCE(nvme->state) & (BIT(EXO_NVME_UNSAFE) | BIT(EXO_NVME_QUIET))) ==
+	       BIT(EXO_NVME_UNSAFE);
 }
 
 static inline bool exo_nvme_is_quiet(struct exo_nvme *nvme)

@@ -52,13 +52,35 @@ static void exo_quarantine_count(struct exo_object *obj, s64 frames)
 		EXO_PAGE_COUNT(exo_memory_of(obj)->session, memory_quarantined, frames);
 }
 
+/* An object is there once, however often it was attached: by how many frames it is more now. */
+static bool exo_quarantine_again(u32 address, const struct exo_object *obj, u64 frames, u64 *more)
+{
+	struct exo_quarantined *entry;
+
+	guard(mutex)(&exo_quarantine_lock);
+	list_for_each_entry(entry, &exo_quarantine_list, list) {
+		if (entry->address != address || entry->object != obj)
+			continue;
+		*more = frames > entry->frames ? frames - entry->frames : 0;
+		entry->frames += *more;
+		return true;
+	}
+	return false;
+}
+
 void exo_quarantine(struct exo_nvme *nvme, struct exo_object *obj, u64 frames)
 {
-	struct exo_quarantined *entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	struct exo_quarantined *entry;
+	u64 more;
 
-	if (!exo_nvme_is_unsafe(nvme))
+	if (!exo_nvme_is_unsafe(nvme) || test_bit(EXO_NVME_FAILED, &nvme->state))
 		pci_err(nvme->pdev, "%llu frames quarantined: it may still write to them\n",
 			frames);
+	if (exo_quarantine_again(nvme->address, obj, frames, &more)) {
+		exo_quarantine_count(obj, more);
+		return;
+	}
+	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
 	exo_object_get(obj);
 	exo_object_use(obj);
 	exo_quarantine_count(obj, frames);

@@ -175,7 +175,8 @@ static void exo_queue_unmap(struct exo_queue *q)
 {
 	struct exo_nvme *nvme = q->nvme;
 
-	if (q->made_cq && (exo_nvme_may_write(nvme) || q->mode == EXO_QUEUE_UNSAFE))
+	if (q->made_cq &&
+	    (exo_nvme_may_write(nvme) || (q->mode == EXO_QUEUE_UNSAFE && exo_nvme_is_unsafe(nvme))))
 		exo_quarantine(nvme, &q->object, exo_rings_frames(q));
 	exo_rings_unmap(q);
 }
