@@ -47,7 +47,7 @@ static __le32 *exo_doorbell_in(const struct exo_nvme *nvme, const struct exo_dma
 
 void exo_doorbells_forget(struct exo_nvme *nvme)
 {
-	nvme->doorbells.used = false;
+	WRITE_ONCE(nvme->doorbells.used, false);
 	memset(nvme->doorbells.shadows.va, 0, EXO_NVME_PAGE);
 	memset(nvme->doorbells.events.va, 0, EXO_NVME_PAGE);
 }
@@ -67,7 +67,7 @@ int exo_doorbells_tell(struct exo_nvme *nvme)
 		return 0;
 	ret = exo_admin_set_doorbells(nvme, exo_dma_addr(&d->shadows.map, 0, 0),
 				      exo_dma_addr(&d->events.map, 0, 0));
-	d->used = !ret;
+	WRITE_ONCE(d->used, !ret);
 	/* It has what it said it had, or goes without. */
 	return ret == -EIO ? 0 : ret;
 }

@@ -326,9 +326,12 @@ int exo_nvme_identify(struct exo_nvme *nvme)
 {
 	struct exo_identity *id = &nvme->identity;
 	struct exo_dma_buf *buf = &nvme->admin.page;
-	bool first = !id->controller;
+	bool first;
 	int ret;
 
+	/* Who hears of new firmware may be here while another resets the function. */
+	guard(mutex)(&id->reading);
+	first = !id->controller;
 	ret = exo_identity_learn(nvme, 0, NVME_ID_CNS_CTRL, buf, &id->controller);
 	if (!ret && first)
 		exo_nvme_learn(nvme, id->controller);
