@@ -18,11 +18,6 @@
 
 #define AT(member) offsetof(struct exo_mem_adopt, member)
 
-static void *anonymous(size_t size, int prot)
-{
-	return mmap(NULL, size, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 static int set_memlock(rlim_t bytes)
 {
 	struct rlimit limit = { bytes, bytes };
@@ -49,7 +44,7 @@ static long pinned_kib(void)
 
 static void *map_anonymous(void)
 {
-	return anonymous(2 * SIZE, PROT_READ | PROT_WRITE);
+	return anonymous(2 * SIZE);
 }
 
 static void *map_malloc(void)
@@ -188,7 +183,7 @@ FIXTURE_SETUP(adopt)
 	TENANT_SETUP(&self->t, "exo0");
 	ASSERT_EQ(0, ring_create(self->t.fd, self->t.controller, 8, &self->ring));
 	ASSERT_EQ(0, queue_attach(self->t.fd, self->ring.cap, self->t.extent));
-	self->at = anonymous(SIZE, PROT_READ | PROT_WRITE);
+	self->at = anonymous(SIZE);
 	ASSERT_NE(MAP_FAILED, (void *)self->at);
 	ASSERT_EQ(0, info(self->t.fd, &i));
 	self->adopted = i.out_memory_adopted;
@@ -254,7 +249,7 @@ TEST_F(adopt, arguments_that_cannot_be_right_are_refused)
 TEST_F(adopt, where_nothing_is_nothing_is_pinned)
 {
 	const size_t many = 1500 * PAGE; /* more than the kernel takes at once */
-	char *large = anonymous(many, PROT_READ | PROT_WRITE);
+	char *large = anonymous(many);
 
 	ASSERT_NE(MAP_FAILED, (void *)large);
 	ASSERT_EQ(0, munmap(self->at + 5 * PAGE, PAGE));

@@ -13,11 +13,6 @@
 #define PAGES 16u
 #define SIZE (PAGES * PAGE)
 
-static void *anonymous(size_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 FIXTURE(adopted)
 {
 	struct tenant t;
@@ -158,18 +153,6 @@ TEST_F(adopted, memory_is_let_go_with_its_capability)
 }
 
 /* ---- fork ---- */
-
-static bool await(int pipe)
-{
-	char byte;
-
-	return read(pipe, &byte, 1) == 1;
-}
-
-static bool tell(int pipe)
-{
-	return write(pipe, "", 1) == 1;
-}
 
 TEST_F(adopted, a_fork_takes_no_page_from_the_device)
 {

@@ -15,21 +15,6 @@
 #define DIRECT_RIGHTS (EXO_RIGHT_QUEUE | EXO_RIGHT_DIRECT | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD)
 #define STATUS_INVALID_FIELD 0x002
 
-static int exclusive_create(int fd, __u32 controller, __u32 rights, __u32 *cap)
-{
-	struct exo_controller_create arg = {
-		.flags = EXO_CONTROLLER_EXCLUSIVE,
-		.controller = controller,
-		.rights = rights,
-		.queues = 4,
-	};
-	int ret = call(fd, EXO_CONTROLLER_CREATE, &arg);
-
-	if (!ret)
-		*cap = arg.out_cap;
-	return ret;
-}
-
 static int direct_create(int fd, __u32 controller, struct exo_queue_create *arg)
 {
 	*arg = (struct exo_queue_create){

@@ -35,7 +35,6 @@ static const struct {
 		WITHOUT_TRACE,
 		WITH_FULL_REACH,
 		WITH_IOMMU,
-		WITHOUT_IOMMU,
 	} when;
 	const char *why;
 } exempt[] = {
@@ -174,8 +173,6 @@ static const char *excuse(const struct promise *p)
 		if (exempt[i].when == WITH_FULL_REACH && !full_reach())
 			continue;
 		if (exempt[i].when == WITH_IOMMU && !translated)
-			continue;
-		if (exempt[i].when == WITHOUT_IOMMU && translated)
 			continue;
 		return exempt[i].why;
 	}

@@ -163,7 +163,7 @@ __u64 frames_used(int fd)
 
 __u64 frames_used_soon(int fd, __u64 expected)
 {
-	__u64 end = now_ms() + 2000;
+	__u64 end = now_ms() + 20000;
 
 	while (frames_used(fd) != expected && now_ms() < end)
 		usleep(1000);
@@ -303,6 +303,21 @@ int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u3
 		.controller = controller,
 		.rights = rights,
 		.queues = queues,
+	};
+	int ret = call(fd, EXO_CONTROLLER_CREATE, &arg);
+
+	if (!ret)
+		*cap = arg.out_cap;
+	return ret;
+}
+
+int exclusive_create(int fd, __u32 controller, __u32 rights, __u32 *cap)
+{
+	struct exo_controller_create arg = {
+		.flags = EXO_CONTROLLER_EXCLUSIVE,
+		.controller = controller,
+		.rights = rights,
+		.queues = 4,
 	};
 	int ret = call(fd, EXO_CONTROLLER_CREATE, &arg);
 
@@ -606,6 +621,11 @@ int buffer_alloc(int fd, __u32 pool, __u32 order, __u32 count, struct buffer *ou
 int buffer_attach(int fd, __u32 controller, struct buffer *buffer)
 {
 	return dma_attach(fd, controller, buffer->cap, &buffer->offset);
+}
+
+void *anonymous(size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out)
@@ -916,6 +936,18 @@ int machine_find(const char *serial, __u32 *address)
 	return ret;
 }
 
+bool await(int pipe)
+{
+	char byte;
+
+	return read(pipe, &byte, 1) == 1;
+}
+
+bool tell(int pipe)
+{
+	return write(pipe, "", 1) == 1;
+}
+
 #define FAIL "/sys/kernel/debug/fail_function/"
 
 bool can_inject(void)
@@ -1130,7 +1162,9 @@ int tenant_create(struct tenant *t, const char *serial, const char **why)
 		return -EPERM;
 	}
 	if (machine_find(serial, &address)) {
-		*why = "no QEMU NVMe controller with the test serial number (exo0, exo1)";
+		*why = strcmp(serial, "exo0") && strcmp(serial, "exo1")
+			       ? "there is such a controller in a boot of its own"
+			       : "no QEMU NVMe controller with the test serial number (exo0, exo1)";
 		return -ENODEV;
 	}
 	ret = tenant_create_pool(t, why);

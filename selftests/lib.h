@@ -114,6 +114,7 @@ int mem_adopt(int fd, __u32 controller, __u32 rights, const void *at, __u64 byte
 /* Pages that are pinned for all sessions. */
 __u64 memory_adopted(int fd);
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap);
+int exclusive_create(int fd, __u32 controller, __u32 rights, __u32 *cap);
 int controller_query(int fd, __u32 controller, struct exo_controller_query *out);
 int namespace_query(int fd, __u32 controller, __u32 flags, __u32 nsid,
 		    struct exo_namespace_query *out);
@@ -175,6 +176,8 @@ int buffer_attach(int fd, __u32 controller, struct buffer *buffer);
 int buffer_free(int fd, struct buffer *buffer);
 
 /* The same of memory that the program has at @at: adopted and attached. */
+/* Private memory of @size bytes, to be read and written; MAP_FAILED. */
+void *anonymous(size_t size);
 int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out);
 
 /* ---- rings ---- */
@@ -257,6 +260,9 @@ int disk_open(const char *name);
 /* Name of the driver that has the function now, "" for none. */
 void machine_driver(__u32 address, char *driver, size_t size);
 int write_file(const char *path, const char *text);
+/* One byte through a pipe: another process has come so far. False: it has ended. */
+bool await(int pipe);
+bool tell(int pipe);
 /* The kernel's fail_function, on a kernel that has it: from now on @function returns @value. */
 bool can_inject(void);
 int inject_always(const char *function, const char *value);

@@ -313,11 +313,24 @@ static void make_shared(struct __test_metadata *_metadata, FIXTURE_DATA(redteam)
 	ASSERT_EQ(0, events_create(self->fd, 16, s->events));
 }
 
+/* A slow machine takes its time until random words are a command. */
+static bool both_were_used(const struct ring ring[2])
+{
+	struct exo_queue_query q;
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (queue_query(ring[i].fd, ring[i].cap, &q) || !q.out_refused || !q.out_submitted)
+			return false;
+	return true;
+}
+
 TEST_F_TIMEOUT(redteam, with_random_words_in_all_shared_memory_reaches_nobody, 240)
 {
 	struct ring ring[2];
 	struct events events;
 	struct shared_words s = { .ring = ring, .events = &events };
+	__u64 end = now_ms() + 120000;
 	struct exo_queue_query q[2];
 	pthread_t threads[4];
 	int i;
@@ -326,7 +339,9 @@ TEST_F_TIMEOUT(redteam, with_random_words_in_all_shared_memory_reaches_nobody, 2
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0,
 			  pthread_create(&threads[i], NULL, i < 2 ? write_words : use_words, &s));
-	neighbour_for(_metadata, self, 4000);
+	do {
+		neighbour_for(_metadata, self, 4000);
+	} while (!both_were_used(ring) && now_ms() < end);
 	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);

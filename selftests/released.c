@@ -17,23 +17,6 @@
 #define SIZE (PAGES * PAGE)
 #define SLOW_NSID 2 /* of exo1: 20 commands a second */
 
-static void *anonymous(size_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-static bool await(int pipe)
-{
-	char byte;
-
-	return read(pipe, &byte, 1) == 1;
-}
-
-static bool tell(int pipe)
-{
-	return write(pipe, "", 1) == 1;
-}
-
 FIXTURE(slow)
 {
 	struct tenant t;
@@ -47,7 +30,7 @@ FIXTURE(slow)
 
 static int slow_queue(FIXTURE_DATA(slow) * self, int fd, __u32 controller, __u32 slow)
 {
-	int ret = ring_create(fd, controller, 12, &self->ring);
+	int ret = ring_create(fd, controller, 30, &self->ring);
 
 	return ret ? ret : queue_attach(fd, self->ring.cap, slow);
 }
@@ -80,7 +63,7 @@ static int fill_queue(struct ring *ring, const struct buffer *b)
 	__u32 i;
 
 	for (i = 0; i < ring->depth; i++) {
-		struct sqe sqe = sqe_io(OP_READ, i, SLOW_NSID, i, 0, b->offset + i * PAGE);
+		struct sqe sqe = sqe_io(OP_READ, i, SLOW_NSID, i, 0, b->offset + i % PAGES * PAGE);
 
 		ring_push(ring, &sqe);
 	}

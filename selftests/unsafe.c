@@ -36,21 +36,6 @@ FIXTURE(unsafe)
 	struct unsafe q;
 };
 
-static int exclusive_create(int fd, __u32 controller, __u32 *cap)
-{
-	struct exo_controller_create arg = {
-		.flags = EXO_CONTROLLER_EXCLUSIVE,
-		.controller = controller,
-		.rights = RIGHTS,
-		.queues = 4,
-	};
-	int ret = call(fd, EXO_CONTROLLER_CREATE, &arg);
-
-	if (!ret)
-		*cap = arg.out_cap;
-	return ret;
-}
-
 static int unsafe_create(int fd, __u32 controller, struct exo_queue_create *made)
 {
 	*made = (struct exo_queue_create){
@@ -102,7 +87,7 @@ FIXTURE_SETUP(unsafe)
 	ASSERT_EQ(0, drop(t->fd, t->extent));
 	ASSERT_EQ(0, controller_query(t->grantor, t->root_controller, &c));
 	self->translated = c.out_features & EXO_CONTROLLER_TRANSLATED;
-	ASSERT_EQ(0, exclusive_create(t->grantor, t->root_controller, &self->controller));
+	ASSERT_EQ(0, exclusive_create(t->grantor, t->root_controller, RIGHTS, &self->controller));
 	if (self->translated)
 		return;
 	ASSERT_EQ(0, unsafe_open(t->grantor, t->root_pool, self->controller, &self->q));
@@ -361,15 +346,17 @@ TEST_F(unsafe, a_dead_queues_doorbells_ring_nothing)
 	EXPECT_EQ(0, quarantined(t->grantor));
 }
 
-/* Until it is killed: a queue of its own, never empty. */
-static void run_wild(__u32 address)
+/* Until it is killed: a queue of its own, never empty; says when it goes to have one. */
+static void run_wild(__u32 address, int begun)
 {
 	static struct unsafe q;
 	__u32 pool, root, controller, i;
 	int fd = session_open();
 
-	if (fd < 0 || claim_pool(fd, &pool) || claim_controller(fd, address, &root) ||
-	    exclusive_create(fd, root, &controller) || unsafe_open(fd, pool, controller, &q))
+	if (!tell(begun) || fd < 0 || claim_pool(fd, &pool) ||
+	    claim_controller(fd, address, &root) ||
+	    exclusive_create(fd, root, RIGHTS, &controller) ||
+	    unsafe_open(fd, pool, controller, &q))
 		_exit(1);
 	for (;;) {
 		for (i = 0; i < DEPTH; i++) {
@@ -388,10 +375,11 @@ TEST_F(unsafe, a_killed_holder_leaves_nothing_behind)
 {
 	struct tenant *t = &self->t;
 	struct exo_queue_create q;
-	int round, status;
+	int round, status, begun[2];
 	__u64 used;
 
 	NEEDS_NO_IOMMU();
+	ASSERT_EQ(0, pipe(begun));
 	ASSERT_EQ(0, buffer_free(t->grantor, &self->q.b));
 	ring_unmap(&self->q.ring);
 	ASSERT_EQ(0, drop(t->grantor, self->q.ring.cap));
@@ -400,8 +388,10 @@ TEST_F(unsafe, a_killed_holder_leaves_nothing_behind)
 	for (round = 0; round < 8; round++) {
 		pid_t pid = fork();
 
+		ASSERT_LE(0, pid);
 		if (!pid)
-			run_wild(t->address);
+			run_wild(t->address, begun[1]);
+		ASSERT_TRUE(await(begun[0]));
 		/* At any moment: also before it has what it wants. */
 		usleep(random_u32() % 150000);
 		ASSERT_EQ(0, kill(pid, SIGKILL));

@@ -244,13 +244,14 @@ static void distill(void)
 	save_found();
 }
 
-static void check_left(__u64 frames)
+static void check_left(__u64 frames, __u64 adopted)
 {
 	struct exo_controller_query q;
 	__u32 i;
 
 	world_tidy(&world);
-	if (frames_used_soon(world.grantor, frames) != frames)
+	if (frames_used_soon(world.grantor, frames) != frames ||
+	    memory_adopted(world.grantor) != adopted)
 		failed[NOTHING_LEFT] = true;
 	for (i = 0; i < 2; i++) {
 		if (controller_query(world.grantor, world.root_controller[i], &q) ||
@@ -337,18 +338,30 @@ static void replay_all(void)
 	printf("# %u inputs, as a tenant and as root: %lu runs\n", fuzz->corpus_n, runs());
 }
 
+/* Without the module or the machine's controllers there is nothing to try. */
+static int cannot_begin(const char *why, int ret)
+{
+	const char *how = ret == -ENODEV ? "1..0 # SKIP" : "TAP version 13\n1..1\nnot ok 1";
+
+	printf("%s %s: %s\n", how, why, strerror(-ret));
+	return ret == -ENODEV ? 4 : 1;
+}
+
 int main(void)
 {
 	const char *why = NULL, *replay = getenv("EXO_FUZZ_REPLAY");
-	__u64 frames;
+	__u64 frames, adopted;
 	unsigned int i;
+	int ret;
 
 	fuzz = mmap(NULL, sizeof(*fuzz), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (fuzz == MAP_FAILED || world_open(&world, &why) ||
-	    victim_create(&world, &victim, &why)) {
-		printf("1..0 # SKIP %s: %s\n", why ? why : "no memory", strerror(errno));
-		return 4;
-	}
+	if (fuzz == MAP_FAILED)
+		return cannot_begin("memory", -ENOMEM);
+	ret = world_open(&world, &why);
+	if (!ret)
+		ret = victim_create(&world, &victim, &why);
+	if (ret)
+		return cannot_begin(why, ret);
 	if (log_open()) {
 		printf("Bail out! the kernel's log cannot be read\n");
 		return 1;
@@ -356,6 +369,7 @@ int main(void)
 	umask(0);
 	mkdir(RESULTS "corpus", 0777);
 	frames = frames_used(world.grantor);
+	adopted = memory_adopted(world.grantor);
 	printf("TAP version 13\n1..%d\n", CHECKS);
 	if (replay)
 		read_inputs(replay);
@@ -365,7 +379,7 @@ int main(void)
 		fuzz_all();
 	else
 		replay_all();
-	check_left(frames);
+	check_left(frames, adopted);
 	for (i = 0; i < CHECKS; i++) {
 		printf("%sok %u %s\n", failed[i] ? "not " : "", i + 1, sentences[i]);
 		if (failed[i])

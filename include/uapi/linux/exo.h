@@ -896,7 +896,8 @@ struct exo_frame_name {
  *
  * The pages stay those that they were, until the object's end: after munmap(),
  * MADV_DONTNEED, truncation of the file, exec or exit of the process the device reaches the same pages, and
- * not what was put in their place. A fork gives the child copies.
+ * not what was put in their place. After a fork the pages of private memory are the parent's; the
+ * child gets copies.
  *
  * @bytes are charged to the user of the caller, against its RLIMIT_MEMLOCK, with what else that user
  * has pinned, until the pages are let go; CAP_IPC_LOCK in the initial user namespace lifts that. They
@@ -1144,9 +1145,9 @@ struct exo_extent_create {
  * @__reserved: must be 0
  * @data: address of EXO_IDENTIFY_BYTES bytes, which are written
  *
- * The data are those of when the function was bound or the namespace first used, and of
- * each reset and each time since that the device told that they changed. The call waits for
- * no device, but with an @nsid that was not used since then. Works on a failed controller,
+ * The data are those of when the function was bound or the namespace first used; they are read
+ * again each time that the device told that they changed, and after a reset: a controller's in it,
+ * a namespace's soon after. The call waits for no device, but with an @nsid that was not used since then. Works on a failed controller,
  * but not with @nsid (ENODEV).
  *
  * Reads as zero: what vendors define (controller: bytes 3072 to 4095, namespace: 384 to
@@ -1327,7 +1328,8 @@ struct exo_dma_detach {
  *
  * @out_lists: not EXO_QUEUE_CHECKED, like the next four, which are left alone else: byte offset,
  *	in the first region, of memory for PRP lists: 1 << @out_list_shift bytes for each of
- *	@depth commands
+ *	@depth commands. For EXO_QUEUE_UNSAFE it is physically contiguous, as no IOMMU makes it
+ *	so: a large @depth may be ENOMEM
  * @out_list_shift: see there
  * @out_sq_doorbell: byte offset, in the first region, of the submission queue's tail
  *	doorbell: 32 bits, to be written
