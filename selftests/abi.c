@@ -488,7 +488,8 @@ TEST(info_tells_version_and_features)
 	ASSERT_EQ(0, info(fd, &i));
 	EXPECT_EQ(EXO_VERSION_MAJOR, i.out_version_major);
 	EXPECT_EQ(EXO_VERSION_MINOR, i.out_version_minor);
-	EXPECT_EQ(EXO_FEATURE_QUEUE_CHECKED, i.out_features & EXO_FEATURE_QUEUE_CHECKED);
+	EXPECT_TRUE(i.out_features & EXO_FEATURE_QUEUE_CHECKED);
+	EXPECT_TRUE(i.out_features & EXO_FEATURE_MEM_ADOPT);
 	EXPECT_EQ(0, i.out_features & ~(EXO_FEATURE_FRAMES_2M | EXO_FEATURE_QUEUE_CHECKED |
 					EXO_FEATURE_MEM_ADOPT | EXO_FEATURE_QUEUE_DIRECT));
 	EXPECT_LT(0, i.out_frames_limit);

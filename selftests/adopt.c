@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <linux/memfd.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <kselftest_harness.h>
 
@@ -424,6 +425,17 @@ TEST_F(adopt, does_not_count_with_cap_ipc_lock)
 	nothing_changed(_metadata, self);
 }
 
+/* Whoever makes a user namespace has every capability, in there. */
+TEST_F(adopt, counts_with_cap_ipc_lock_in_a_user_namespace_of_ones_own)
+{
+	ASSERT_EQ(0, set_memlock(0));
+	ASSERT_EQ(0, become_nobody());
+	if (unshare(CLONE_NEWUSER))
+		SKIP(return, "this kernel lets nobody make user namespaces");
+	EXPECT_UNPAID(0, PAGE);
+	nothing_changed(_metadata, self);
+}
+
 /* A limit of the user's: neither a child nor another session nor a new program goes around it. */
 TEST_F(adopt, counts_for_all_processes_and_sessions_of_a_user)
 {
@@ -450,6 +462,36 @@ TEST_F(adopt, counts_for_all_processes_and_sessions_of_a_user)
 	close(other);
 	EXPECT_EQ(self->adopted, memory_adopted(t->fd));
 	EXPECT_EQ(0, try(self, RW, self->at, SIZE));
+}
+
+/* ---- controllers ---- */
+
+TEST_F(adopt, through_one_controller_is_for_another_too)
+{
+	struct tenant *t = &self->t;
+	__u32 address, root, other, extent, theirs;
+	struct buffer b = { .at = self->at, .size = SIZE };
+	struct ring ring;
+
+	ASSERT_EQ(0, try(self, RW, self->at, SIZE));
+	b.cap = self->cap;
+	ASSERT_EQ(0, machine_find("exo1", &address));
+	ASSERT_EQ(0, claim_controller(t->grantor, address, &root));
+	ASSERT_EQ(0, derive(t->grantor, root, EXO_RIGHT_QUEUE, t->fd, 0, 0, &other));
+	ASSERT_EQ(0, extent_create(t->grantor, root, 1, RW, EXTENT_FIRST, 64, &extent));
+	ASSERT_EQ(0, derive(t->grantor, extent, RW, t->fd, 0, 0, &theirs));
+	ASSERT_EQ(0, ring_create(t->fd, other, 4, &ring));
+	ASSERT_EQ(0, queue_attach(t->fd, ring.cap, theirs));
+	ASSERT_EQ(0, buffer_attach(t->fd, other, &b));
+	fill_random(self->at, PAGE);
+	ASSERT_EQ(0, ring_io(&ring, OP_WRITE, 1, EXTENT_FIRST, PAGE / 512, b.offset));
+	ASSERT_EQ(0, ring_io(&ring, OP_READ, 1, EXTENT_FIRST, PAGE / 512, b.offset + PAGE));
+	EXPECT_EQ(0, memcmp(self->at, self->at + PAGE, PAGE));
+	/* A child of the first it is all the same. */
+	ASSERT_EQ(0, cap_revoke(t->grantor, t->root_controller, 0, 0, NULL));
+	EXPECT_REFUSED(EFAULT, EXO_REASON_BUFFER, 6, b.offset,
+		       ring_io(&ring, OP_READ, 1, EXTENT_FIRST, 1, b.offset));
+	EXPECT_EQ(self->adopted, memory_adopted(t->fd));
 }
 
 /* ---- its adopter's alone ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A memory cgroup of the test's own.
+ * A control group of the test's own.
  */
 #ifndef EXO_SELFTESTS_CGROUP_H
 #define EXO_SELFTESTS_CGROUP_H
@@ -46,8 +46,8 @@ static inline long long cgroup_read(const struct cgroup *c, const char *file)
 	return atoll(text);
 }
 
-/* Moves this process into it. -ENODEV: this kernel has none. */
-static inline int cgroup_enter(struct cgroup *c)
+/* Moves this process into it. -ENODEV: this kernel has none, or not that @controller. */
+static inline int cgroup_enter(struct cgroup *c, const char *controller)
 {
 	char control[96], text[32];
 
@@ -61,7 +61,8 @@ static inline int cgroup_enter(struct cgroup *c)
 		}
 	}
 	snprintf(control, sizeof(control), "%s/cgroup.subtree_control", c->root);
-	if (write_file(control, "+memory"))
+	snprintf(text, sizeof(text), "+%s", controller);
+	if (write_file(control, text))
 		return -ENODEV;
 	snprintf(c->path, sizeof(c->path), "%s/exo-selftest", c->root);
 	rmdir(c->path);

@@ -373,9 +373,12 @@ TEST_F(direct, a_queue_needs_its_right_and_an_exclusive_controller)
 TEST_F(direct, a_queue_says_what_it_is)
 {
 	struct exo_queue_query q;
+	struct exo_cap_query c;
 
 	ASSERT_EQ(0, queue_query(self->t.fd, self->q.ring.cap, &q));
 	EXPECT_EQ(EXO_QUEUE_DIRECT, q.out_mode);
+	ASSERT_EQ(0, query(self->t.fd, self->q.ring.cap, &c));
+	EXPECT_EQ(EXO_QUEUE_DIRECT, c.out_mode);
 	EXPECT_EQ(EXO_QUEUE_LIVE, q.out_state);
 	EXPECT_EQ(DEPTH, q.out_depth);
 	EXPECT_EQ(0, q.out_submitted);
@@ -642,7 +645,7 @@ TEST_F(direct, a_holder_without_memory_leaves_a_function_that_works)
 
 	/* From here on this process has its own of every page: none is charged to the group. */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
-	ret = cgroup_enter(&c);
+	ret = cgroup_enter(&c, "memory");
 	if (ret == -ENODEV)
 		SKIP(return, "this kernel has no memory cgroups");
 	ASSERT_EQ(0, ret);

@@ -391,7 +391,7 @@ FIXTURE_SETUP(cgroup)
 	int ret;
 
 	POOL_SETUP(&self->t);
-	ret = cgroup_enter(&self->c);
+	ret = cgroup_enter(&self->c, "memory");
 	if (ret == -ENODEV)
 		SKIP(return, "this kernel has no memory cgroups");
 	ASSERT_EQ(0, ret);

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <kselftest_harness.h>
 
+#include "cgroup.h"
 #include "lib.h"
 
 #define CPUS 64
@@ -201,14 +202,21 @@ TEST_F(place, without_a_vector_left_who_asks_for_a_cpu_is_refused_and_others_are
 }
 
 /* Where interrupts of the only queue's vector may go. */
-static int affinity(char *text, size_t size)
+static int affinity_path(char *path, size_t size)
 {
 	unsigned long long counts[CPUS];
 	int irq = interrupts(counts);
-	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/irq/%d/smp_affinity_list", irq);
-	return irq < 0 ? irq : read_file(path, text, size);
+	snprintf(path, size, "/proc/irq/%d/smp_affinity_list", irq);
+	return irq < 0 ? irq : 0;
+}
+
+static int affinity(char *text, size_t size)
+{
+	char path[64];
+	int ret = affinity_path(path, sizeof(path));
+
+	return ret ? ret : read_file(path, text, size);
 }
 
 TEST_F(place, who_has_the_vector_next_is_not_where_the_one_before_was)
@@ -227,6 +235,32 @@ TEST_F(place, who_has_the_vector_next_is_not_where_the_one_before_was)
 	ASSERT_EQ(0, queue_on(t->fd, t->controller, 0, 0, 0, &self->queue));
 	ASSERT_EQ(0, affinity(after, sizeof(after)));
 	EXPECT_STREQ(before, after);
+}
+
+TEST_F(place, an_interrupt_that_the_administrator_moves_is_told_where_it_is)
+{
+	struct tenant *t = &self->t;
+	char path[64];
+	struct buffer b;
+	struct ring ring;
+	struct exo_queue_create arg = {
+		.flags = EXO_QUEUE_IRQ_CPU,
+		.controller = t->controller,
+		.depth = 8,
+		.irq_cpu = 1,
+	};
+
+	ASSERT_EQ(0, buffer_alloc(t->fd, t->pool, EXO_ORDER_4K, 1, &b));
+	ASSERT_EQ(0, buffer_attach(t->fd, t->controller, &b));
+	ASSERT_EQ(0, call(t->fd, EXO_QUEUE_CREATE, &arg));
+	ASSERT_EQ(0, ring_map(t->fd, &arg, &ring));
+	ASSERT_EQ(0, queue_attach(t->fd, ring.cap, t->extent));
+	ASSERT_EQ(0, affinity_path(path, sizeof(path)));
+	ASSERT_EQ(0, write_file(path, "0"));
+	/* It may move at its next one. */
+	ASSERT_EQ(0, complete_one(t, &ring, &b));
+	ASSERT_EQ(0, complete_one(t, &ring, &b));
+	EXPECT_EQ(0, irq_cpu(t->fd, ring.cap));
 }
 
 TEST_F(place, interrupts_of_a_cpu_that_goes_offline_go_elsewhere_and_that_is_told)
@@ -302,6 +336,30 @@ TEST_F(place, a_node_that_there_is_not_is_refused)
 			queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, wrong[i], &self->queue));
 	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, node_field, 1,
 		       queue_on(t->fd, t->controller, 0, 0, 1, &self->queue));
+}
+
+/* Elsewhere there is memory; a program that has none of it gets none. */
+TEST_F(place, memory_of_a_node_that_the_callers_cpuset_has_not_is_refused)
+{
+	struct tenant *t = &self->t;
+	struct cgroup c;
+	int ret;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "this machine has one node");
+	ret = cgroup_enter(&c, "cpuset");
+	if (!ret)
+		ret = cgroup_write(&c, "cpuset.mems", "0");
+	if (ret) {
+		cgroup_leave(&c);
+		SKIP(return, "this kernel has no cpusets");
+	}
+	EXPECT_REFUSED(ENOMEM, EXO_REASON_MEMORY, 0, 0,
+		       queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, 1, &self->queue));
+	EXPECT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, 0, &self->queue));
+	cgroup_leave(&c);
+	ASSERT_EQ(0, drop(t->fd, self->queue));
+	EXPECT_EQ(0, queue_on(t->fd, t->controller, EXO_QUEUE_NODE, 0, 1, &self->queue));
 }
 
 /* ---- priorities ---- */
