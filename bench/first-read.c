@@ -2,7 +2,7 @@
 /*
  * From execve(2) to the first completed read; see first-read.h. The program that is started
  * is this one, again: it is told the time at which it was, opens the name, makes a queue and
- * a buffer, reads one block and prints how long ago that time is.
+ * a buffer, reads one block and prints how long ago that time is, and was when it began.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -21,17 +21,17 @@
 
 static int read_one(const char *name, const char *since)
 {
+	uint64_t began = strtoull(since, NULL, 10), in_main = clock_ns() - began, ns;
 	struct exo_queue *q;
 	struct exo *x;
-	uint64_t ns;
 	void *buf;
 	int r;
 
 	if ((r = exo_open(name, EXO_READ, &x)) || (r = exo_queue_create(x, NULL, &q)) ||
 	    (r = exo_buf_alloc(q, 4096, &buf)) || (r = exo_read(q, buf, 0, 1)))
 		errx(LOOP_CANNOT, "%s", exo_strerror(x, r));
-	ns = clock_ns() - strtoull(since, NULL, 10);
-	printf("%" PRIu64 "\n", ns);
+	ns = clock_ns() - began;
+	printf("%" PRIu64 " %" PRIu64 "\n", ns, in_main);
 	exo_close(x);
 	return 0;
 }
@@ -46,7 +46,7 @@ static void __attribute__((noreturn)) become_reader(const char *name, int out)
 	err(LOOP_BROKE, "/proc/self/exe");
 }
 
-static double measure_once(const char *name)
+static void measure_once(const char *name, double *ms, double *main_ms)
 {
 	char text[64];
 	ssize_t length;
@@ -68,7 +68,10 @@ static double measure_once(const char *name)
 		errx(LOOP_BROKE, "the program that reads crashed");
 	if (WEXITSTATUS(status))
 		exit(WEXITSTATUS(status)); /* it said why */
-	return strtod(text, NULL) / 1e6;
+	if (sscanf(text, "%lf %lf", ms, main_ms) != 2)
+		errx(LOOP_BROKE, "the program that reads said \"%s\"", text);
+	*ms /= 1e6;
+	*main_ms /= 1e6;
 }
 
 /* The first is not counted: it may have to read the program from a disk. */
@@ -76,15 +79,23 @@ void first_read_measure(const void *arg, void *answer)
 {
 	struct first_read *first = answer;
 
-	measure_once(arg);
-	for (unsigned int i = 0; i < FIRST_READ_RUNS; i++)
-		first->ms[i] = measure_once(arg);
+	for (unsigned int i = 0; i < FIRST_READ_RUNS + 1; i++)
+		measure_once(arg, &first->ms[i ? i - 1 : 0], &first->main_ms[i ? i - 1 : 0]);
+}
+
+void first_read_print(const struct first_read *first, const char *name)
+{
+	const struct series ms = { (double *)first->ms, FIRST_READ_RUNS };
+	const struct series main_ms = { (double *)first->main_ms, FIRST_READ_RUNS };
+
+	printf("FIRST-READ %s%s%sruns=%u median_ms=%.3f min_ms=%.3f max_ms=%.3f main_ms=%.3f\n",
+	       name ? "name=" : "", name ? name : "", name ? " " : "", FIRST_READ_RUNS,
+	       series_median(&ms), series_min(&ms), series_max(&ms), series_median(&main_ms));
 }
 
 int first_read_command(int argc, char **argv)
 {
 	struct first_read first;
-	struct series series = { first.ms, FIRST_READ_RUNS };
 
 	if (argc == 3)
 		return read_one(argv[1], argv[2]);
@@ -92,7 +103,6 @@ int first_read_command(int argc, char **argv)
 		errx(2, "usage: exo-bench first-read NAME   (\"exo:\" under exo-run, "
 			"\"nvme:BDF/NSID\" as root)");
 	first_read_measure(argv[1], &first);
-	printf("FIRST-READ name=%s runs=%u median_ms=%.3f min_ms=%.3f max_ms=%.3f\n", argv[1],
-	       FIRST_READ_RUNS, series_median(&series), series_min(&series), series_max(&series));
+	first_read_print(&first, argv[1]);
 	return 0;
 }

@@ -5,9 +5,14 @@
 
 #define FIRST_READ_RUNS 15u
 
+/* @ms: all of it; @main_ms: of that, until main() was reached, which the kernel and libc take */
 struct first_read {
 	double ms[FIRST_READ_RUNS];
+	double main_ms[FIRST_READ_RUNS];
 };
+
+/* One line, FIRST-READ and fields with all times; @name may be NULL. */
+void first_read_print(const struct first_read *first, const char *name);
 
 /* For child_run(): @arg is a name for exo_open(). */
 void first_read_measure(const void *arg, void *answer);

@@ -166,9 +166,7 @@ static void measure_first_read(struct run *run)
 	fprintf(stderr, ": %.2f ms (%.2f-%.2f)\n", series_median(&series), series_min(&series),
 		series_max(&series));
 	if (run->o->raw)
-		printf("FIRST-READ runs=%u median_ms=%.3f min_ms=%.3f max_ms=%.3f\n",
-		       FIRST_READ_RUNS, series_median(&series), series_min(&series),
-		       series_max(&series));
+		first_read_print(&first, NULL);
 }
 
 /* ---- tenants ---- */
