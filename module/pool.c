@@ -170,8 +170,7 @@ u32 exo_pool_find_excess(struct exo_pool **pools, u32 max)
 	u32 n = 0, looked = 0;
 	LIST_HEAD(seen);
 
-	if (!spin_trylock(&exo_pools_lock))
-		return 0;
+	guard(spinlock)(&exo_pools_lock);
 	list_for_each_entry_safe(pool, next, &exo_pools, on_pools) {
 		if (n == max || looked++ == 4 * max)
 			break;
@@ -180,7 +179,6 @@ u32 exo_pool_find_excess(struct exo_pool **pools, u32 max)
 			pools[n++] = pool;
 	}
 	list_splice_tail(&seen, &exo_pools);
-	spin_unlock(&exo_pools_lock);
 	return n;
 }
 

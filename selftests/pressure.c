@@ -12,6 +12,7 @@
 #define SET_FRAMES 1024u /* 4 MiB */
 #define SETS_MAX 512
 #define MORE_THAN_THERE_IS (192ul << 20)
+#define HOGS 4 /* threads */
 
 /* A number of /proc/meminfo (in KiB) or /proc/vmstat. */
 static unsigned long number_of(const char *path, const char *name)
@@ -29,26 +30,50 @@ static unsigned long number_of(const char *path, const char *name)
 	return value;
 }
 
+struct slice {
+	char *at;
+	unsigned long bytes;
+};
+
+static void *touch(void *arg)
+{
+	struct slice *slice = arg;
+	unsigned long at;
+
+	for (at = 0; at < slice->bytes; at += PAGE)
+		slice->at[at] = 1;
+	return NULL;
+}
+
+/* Several at once run out of memory. */
+static int touch_all(unsigned long bytes)
+{
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct slice slices[HOGS];
+	pthread_t threads[HOGS];
+	int i;
+
+	if (memory == MAP_FAILED)
+		return 3;
+	for (i = 0; i < HOGS; i++) {
+		slices[i] = (struct slice){ memory + bytes / HOGS * i, bytes / HOGS };
+		if (pthread_create(&threads[i], NULL, touch, &slices[i]))
+			return 4;
+	}
+	for (i = 0; i < HOGS; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+
 /* Touches so much memory, as the process that would be killed first: 0 if it lived. */
 static int hog(unsigned long bytes)
 {
 	int status = -1;
 	pid_t pid = fork();
 
-	if (!pid) {
-		unsigned long at;
-		char *memory;
-
-		if (write_file("/proc/self/oom_score_adj", "1000"))
-			_exit(2);
-		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			      0);
-		if (memory == MAP_FAILED)
-			_exit(3);
-		for (at = 0; at < bytes; at += PAGE)
-			memory[at] = 1;
-		_exit(0);
-	}
+	if (!pid)
+		_exit(write_file("/proc/self/oom_score_adj", "1000") ? 2 : touch_all(bytes));
 	waitpid(pid, &status, 0);
 	return status;
 }
