@@ -38,12 +38,15 @@ static struct exo_buf *piece_at(const struct exo *x, uintptr_t at)
 	return n && at - x->mems[n - 1]->at < x->mems[n - 1]->bytes ? x->mems[n - 1] : NULL;
 }
 
+/* Of an unsafe queue the address as it is: what it should be exchanged for, nobody tells. */
 uint64_t exo_mem_offset(const struct exo_queue *q, const void *address)
 {
 	struct exo *x = exo_queue_handle(q);
 	uint64_t at = (uintptr_t)address;
 	const struct exo_buf *mem;
 
+	if (q->direct && exo_direct_is_unsafe(q))
+		return at;
 	pthread_mutex_lock(&x->lock);
 	mem = piece_at(x, at);
 	if (mem && mem->fate == EXO_HELD)

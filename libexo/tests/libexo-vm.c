@@ -212,6 +212,15 @@ static uint32_t caps_held(struct exo *handle)
 	return info.out_caps;
 }
 
+/* Pages that are pinned for who registered memory. */
+static uint64_t pages_pinned(struct exo *handle)
+{
+	struct exo_info info = { 0 };
+
+	CHECK_EQUAL(exo_sys_info(exo_fd(handle), &info), 0);
+	return info.out_memory_adopted;
+}
+
 static void buffers_come_back(void)
 {
 	uint32_t held;
@@ -689,12 +698,15 @@ static void own_memory(void)
 {
 	size_t bytes = 40 * 4096, blocks;
 	char *own = malloc(bytes + 64), *at = own + 4;
+	uint64_t pinned;
 
 	begin(EXO_READ | EXO_WRITE, 8, bytes);
+	pinned = pages_pinned(x);
 	blocks = bytes / exo_block_size(x);
 	/* Not known yet. */
 	CHECK(exo_read(q, at, 0, 1) < 0);
 	CHECK_EQUAL(exo_mem_register(x, at, bytes, 0), 0);
+	CHECK(pages_pinned(x) >= pinned + bytes / 4096);
 	number_bytes(at, bytes, 3);
 	CHECK_EQUAL(exo_write(q, at, 8, blocks), 0);
 	CHECK_EQUAL(exo_read(q, buf, 8, blocks), 0);
@@ -708,10 +720,46 @@ static void own_memory(void)
 	CHECK(!memcmp(buf, at + 4096 * 3 + 512, 3 * exo_block_size(x)));
 	CHECK_EQUAL(exo_mem_unregister(x, at + 4), -EINVAL);
 	CHECK_EQUAL(exo_mem_unregister(x, at), 0);
+	CHECK_EQUAL(pages_pinned(x), pinned);
 	CHECK_EQUAL(exo_mem_unregister(x, at), -EINVAL);
 	CHECK(strstr(exo_strerror(x, -EINVAL), "registered"));
 	CHECK(exo_read(q, at, 0, 1) < 0);
 	CHECK_EQUAL(exo_mem_unregister(x, NULL), 0);
+	exo_close(x);
+	free(own);
+}
+
+/* Its physical addresses are nobody's to know; of a checked queue beside it they are no matter. */
+static void own_memory_unsafely(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options) };
+	char *own = malloc(3 * 4096);
+	struct exo_queue *other;
+	uint64_t pinned;
+
+	begin(EXO_READ | EXO_WRITE, 4, 4096);
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+	CHECK_EQUAL(exo_mem_register(x, own, 3 * 4096, 0), 0);
+	pinned = pages_pinned(x);
+	CHECK(pinned >= 3);
+	CHECK_EQUAL(exo_buf_offset(q, own), (uintptr_t)own);
+	CHECK_EQUAL(exo_read(q, own, 0, 1), -EFAULT);
+	CHECK(strstr(exo_queue_strerror(q, -EFAULT), "not of exo_buf_alloc()"));
+	exo_prep_write(q, own, 0, 1, 1);
+	CHECK_EQUAL(exo_submit(q), -EFAULT);
+	CHECK(strstr(exo_queue_strerror(q, -EFAULT), "not of exo_buf_alloc()"));
+	CHECK_EQUAL(exo_withdraw(q, 0), 1);
+	number_bytes(own, 4096, 9);
+	CHECK_EQUAL(exo_write(other, own, 0, 4096 / exo_block_size(x)), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 4096 / exo_block_size(x)), 0);
+	CHECK(!memcmp(buf, own, 4096));
+	CHECK_EQUAL(exo_mem_unregister(x, own), 0);
+	CHECK_EQUAL(exo_read(q, own, 0, 1), -EFAULT);
+	/* Until the function was reset. */
+	CHECK_EQUAL(pages_pinned(x), pinned);
+	exo_close(x);
+	x = open_handle(EXO_READ);
+	CHECK_EQUAL(pages_pinned(x), 0);
 	exo_close(x);
 	free(own);
 }
@@ -1765,6 +1813,7 @@ static void not_a_buffer(void)
 static const struct tap_test unsafe_tests[] = {
 	TEST(unsafe_modes, "a queue says that it is unsafe, and has a checked one beside it"),
 	TEST(not_a_buffer, "what is in no buffer is not given to the device"),
+	TEST(own_memory_unsafely, "registered memory is refused, but by a checked queue beside it"),
 	TEST(every_length, "data of every length goes and comes, at every place in a page"),
 	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
 	TEST(split_requests, "a large request is split and arrives whole"),

@@ -4,8 +4,9 @@
  * file that is mapped.
  *
  * Once registered, an address in it can be given to whatever takes an address in a buffer
- * of exo_buf_alloc(), on every queue of the handle. It stays the program's: the library
- * neither frees nor unmaps it. Those of exo_buf_alloc() cost a prepared command less: the
+ * of exo_buf_alloc(), on every checked and every direct queue of the handle. An unsafe queue,
+ * whose commands name physical addresses, refuses it: the kernel tells those of frames alone.
+ * It stays the program's: the library neither frees nor unmaps it. Those of exo_buf_alloc() cost a prepared command less: the
  * look-up of an address of registered memory takes a lock and a search (or once and for all,
  * with exo_buf_offset() and exo_prep_blocks()).
  */
@@ -35,6 +36,9 @@ struct exo;
  * around it, on its first and its last page. The pages stay the ones that they are now: unregister
  * the memory before it is unmapped, or given back to the kernel in any way, and register
  * again what is there then. After fork() the parent's is what the device reaches; the child has a copy.
+ *
+ * A command of an unsafe queue with it is -EFAULT. While the function has unsafe queues, or had
+ * some since it was reset, what is unregistered stays pinned: nobody knows what they name.
  *
  * Files on a disk that are mapped shared and to be written to cannot be registered
  * without EXO_MEM_READ_ONLY.

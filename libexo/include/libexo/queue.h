@@ -270,7 +270,8 @@ __attribute__((cold)) uint64_t exo_mem_offset(const struct exo_queue *q, const v
  * @address: anywhere in a buffer of exo_buf_alloc(), or in memory of exo_mem_register()
  *
  * Returns the offset in bytes. For an address in no buffer of the handle it is
- * one that the kernel refuses (EXO_REASON_BUFFER).
+ * one that the kernel refuses (EXO_REASON_BUFFER). Of an unsafe queue, the address itself:
+ * exo_submit() makes a physical one of it, if it is in a buffer of exo_buf_alloc().
  */
 static inline uint64_t exo_buf_offset(const struct exo_queue *q, const void *address)
 {
