@@ -1752,6 +1752,18 @@ static void too_long(void)
 	exo_close(x);
 }
 
+/* A checked queue beside that of a direct or unsafe handle, with the same buffers. */
+static void checked_beside(void)
+{
+	struct exo_queue_options options = { .size = sizeof(options), .mode = EXO_QUEUE_CHECKED };
+	struct exo_queue *other;
+
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+	CHECK_STRING(exo_queue_mode(other), "checked");
+	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
+	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+}
+
 static void modes(void)
 {
 	struct exo_queue_options options = { .size = sizeof(options), .mode = EXO_QUEUE_DIRECT };
@@ -1767,12 +1779,7 @@ static void modes(void)
 	options.mode = EXO_QUEUE_UNSAFE;
 	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EPERM);
 	CHECK(strstr(exo_strerror(x, -EPERM), "CAP_SYS_RAWIO"));
-	/* A checked one beside it, with the same buffers. */
-	options.mode = EXO_QUEUE_CHECKED;
-	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
-	CHECK_STRING(exo_queue_mode(other), "checked");
-	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
-	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	checked_beside();
 	exo_close(x);
 }
 
@@ -1784,11 +1791,7 @@ static void unsafe_modes(void)
 	begin(EXO_READ, 4, 4096);
 	CHECK_STRING(exo_queue_mode(q), "unsafe");
 	CHECK_EQUAL(exo_queue_create(x, &options, &other), -EOPNOTSUPP);
-	options.mode = EXO_QUEUE_CHECKED;
-	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
-	CHECK_STRING(exo_queue_mode(other), "checked");
-	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
-	CHECK_EQUAL(exo_read(q, buf, 0, 1), 0);
+	checked_beside();
 	exo_close(x);
 }
 
