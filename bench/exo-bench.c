@@ -267,16 +267,6 @@ static int take_lists(struct options *o)
 
 /* ---- a run ---- */
 
-static int refuse(const struct loan *loan, const char *device, const struct findings *refused)
-{
-	fprintf(stderr, "exo-bench: %s stays as it is:\n",
-		loan->f.address[0] ? loan->f.address : device);
-	for (size_t i = 0; i < refused->count; i++)
-		fprintf(stderr, "  %s%s%s\n", refused->at[i].what,
-			refused->at[i].cure[0] ? ": " : "", refused->at[i].cure);
-	return EXIT_FAILURE;
-}
-
 static void print_checks(const struct findings *checks)
 {
 	for (size_t i = 0; i < checks->count; i++) {
@@ -361,10 +351,11 @@ static int run_disk(struct options *o, const struct machine *m, FILE *json)
 			     "--write %s: the serial number of this disk is %s", o->serial,
 			     loan.serial);
 	if (refused.count) {
-		ret = refuse(&loan, o->device, &refused);
+		bind_print_refusal("exo-bench", loan.f.address[0] ? loan.f.address : o->device,
+				   &refused);
 		exclusive_release(&loan.held);
 		findings_free(&refused);
-		return ret;
+		return EXIT_FAILURE;
 	}
 	results_begin(&results);
 	ret = measure(o, &loan, &results);

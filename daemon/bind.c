@@ -35,11 +35,12 @@ static int no_such_function(const char *device, int error)
 	return EXIT_FAILURE;
 }
 
-static void print_findings(const struct findings *list)
+void bind_print_refusal(const char *tool, const char *name, const struct findings *refused)
 {
-	for (size_t i = 0; i < list->count; i++)
-		fprintf(stderr, "  %s%s%s\n", list->at[i].what, list->at[i].cure[0] ? ": " : "",
-			list->at[i].cure);
+	fprintf(stderr, "%s: %s stays as it is:\n", tool, name);
+	for (size_t i = 0; i < refused->count; i++)
+		fprintf(stderr, "  %s%s%s\n", refused->at[i].what,
+			refused->at[i].cure[0] ? ": " : "", refused->at[i].cure);
 }
 
 static void check_driver(const struct machine *m, const struct function *f,
@@ -217,12 +218,10 @@ static int bind_disk(const struct machine *m, const struct function *f, const st
 		bind_check_users(m, disk, &held, &contents, &refused);
 		bind_check_contents(disk, f->address, serial, &contents, &refused);
 	}
-	if (refused.count) {
-		fprintf(stderr, "exoctl: %s stays as it is:\n", name);
-		print_findings(&refused);
-	} else {
+	if (refused.count)
+		bind_print_refusal("exoctl", name, &refused);
+	else
 		ret = hand_over(m, f, &held);
-	}
 	if (!ret)
 		printf("%s is exo's until exoctl unbind %s or a reboot\n", name, f->address);
 	exclusive_release(&held);

@@ -15,6 +15,9 @@ void bind_check_function(const struct machine *m, const struct function *f, cons
 void bind_check_contents(const struct disk *disk, const char *address, const char *serial,
 			 const struct findings *contents, struct findings *refused);
 
+/* On standard error: that a disk stays as it is, and why. @tool: the program. */
+void bind_print_refusal(const char *tool, const char *name, const struct findings *refused);
+
 /*
  * Takes the disk, so that nobody else can, and looks who uses it. @held is taken as far as
  * it could be, and the caller's to release, whether anything was @refused or not.
