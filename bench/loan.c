@@ -25,13 +25,20 @@
 #define DYING_MS 3000
 #define DYING_LOOKS 30
 
+/* Empty: no IOMMU. */
+static void current_type(const struct loan *loan, char *type, size_t size)
+{
+	type[0] = '\0';
+	machine_read(loan->m, type, size, "sys/bus/pci/devices/%s/iommu_group/type",
+		     loan->f.address);
+}
+
 static int set_group_type(const struct loan *loan, const char *type)
 {
 	char now[16];
 
-	if (machine_read(loan->m, now, sizeof(now), "sys/bus/pci/devices/%s/iommu_group/type",
-			 loan->f.address) < 0 ||
-	    !strcmp(now, type))
+	current_type(loan, now, sizeof(now));
+	if (!now[0] || !strcmp(now, type))
 		return 0;
 	return machine_write(loan->m, type, "sys/bus/pci/devices/%s/iommu_group/type",
 			     loan->f.address);
@@ -69,8 +76,7 @@ static void remember(struct loan *loan, const struct disk *disk)
 	snprintf(loan->serial, sizeof(loan->serial), "%s", disk->serial);
 	snprintf(loan->model, sizeof(loan->model), "%s", disk->model);
 	loan->namespaces = disk->namespaces;
-	machine_read(loan->m, loan->iommu_before, sizeof(loan->iommu_before),
-		     "sys/bus/pci/devices/%s/iommu_group/type", loan->f.address);
+	current_type(loan, loan->iommu_before, sizeof(loan->iommu_before));
 	machine_read(loan->m, loan->poll_before, sizeof(loan->poll_before), POLL_QUEUES);
 }
 
@@ -297,6 +303,25 @@ static int restore(struct loan *loan, const char **where)
 	return ret ? ret : was;
 }
 
+/* It is where it belongs. Its group's type could be changed only while no driver has it. */
+static void leave_in_use(struct loan *loan)
+{
+	char type[16];
+
+	driver_override(loan->m, loan->f.address, "");
+	if (loan->poll_before[0])
+		machine_write(loan->m, loan->poll_before, POLL_QUEUES);
+	fprintf(stderr, "exo-bench: %s is in use, with its own driver: left there\n",
+		loan->f.address);
+	current_type(loan, type, sizeof(type));
+	if (strcmp(type, loan->iommu_before))
+		fprintf(stderr,
+			"  its IOMMU group still has the type %s and not %s: unbind its driver, "
+			"echo "
+			"%s > /sys/bus/pci/devices/%s/iommu_group/type, or reboot\n",
+			type, loan->iommu_before, loan->iommu_before, loan->f.address);
+}
+
 /* Whatever was being done when the borrower ended. */
 static int give_back(struct loan *loan)
 {
@@ -305,13 +330,8 @@ static int give_back(struct loan *loan)
 	int ret;
 
 	current_driver(loan, driver, sizeof(driver));
-	/* Then it is where it belongs. */
 	if (!strcmp(driver, STOCK_DRIVER) && in_use_by_others(loan)) {
-		driver_override(loan->m, loan->f.address, "");
-		if (loan->poll_before[0])
-			machine_write(loan->m, loan->poll_before, POLL_QUEUES);
-		fprintf(stderr, "exo-bench: %s is in use, with its own driver: left there\n",
-			loan->f.address);
+		leave_in_use(loan);
 		return 0;
 	}
 	ret = restore(loan, &where);

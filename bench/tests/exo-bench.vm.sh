@@ -92,17 +92,19 @@ until_said() {
 	return 1
 }
 
-# start ROW: a long run, left when ROW is being measured. It is $run, and its words come by
+# start ROW [OPTION...]: a long run, left when ROW is being measured. It is $run, and its words come by
 # descriptor 7, which ends when the last of its processes has.
 start() {
+	local row=$1
+	shift
 	mkfifo "$scratch/said"
 	env --default-signal=INT exo-bench "$bdf" --nsid 1 --rounds 9 --seconds 60 --depths 32 \
-		--rows "$1" >"$scratch/said" 2>&1 &
+		--rows "$row" "$@" >"$scratch/said" 2>&1 &
 	run=$!
 	exec 7<"$scratch/said"
 	rm "$scratch/said"
 	said=''
-	until_said "$1, depth 32"
+	until_said "$row, depth 32"
 }
 
 # What else it has to say; until all of it is gone.
@@ -133,6 +135,51 @@ test_signals() {
 	signalled KILL exo 137 "SIGKILL: the disk is given back all the same" exo
 }
 
+# open_by_another: $holder has the disk open when this returns
+open_by_another() {
+	rm -f "$scratch/held"
+	sh -c 'exec 5<"$1"; echo; exec sleep 100' holder "$disk" >"$scratch/held" &
+	holder=$!
+	until [ -s "$scratch/held" ]; do sleep 0.1; done
+}
+
+close_by_another() {
+	kill "$holder"
+	wait "$holder" 2>/dev/null
+}
+
+# While no driver has it; exoctl waits for the disk to be back.
+restore_type() {
+	exoctl bind "$bdf" --overwrite "$serial"
+	echo "$bdf" >/sys/bus/pci/drivers/exo/unbind
+	echo "$type" >"/sys/bus/pci/devices/$bdf/iommu_group/type"
+	echo "$bdf" >/sys/bus/pci/drivers/exo/bind
+	exoctl unbind "$bdf"
+}
+
+test_in_use() {
+	has_iommu || {
+		skip "the IOMMU group of a disk that is in use keeps its type" "no IOMMU"
+		skip "its type is put back by hand" "no IOMMU"
+		return
+	}
+	start libaio --iommu identity
+	name
+	open_by_another
+	kill -TERM "$run"
+	finish_run
+	[ "$status" = 143 ] && [ "$(driver_of "$bdf")" = nvme ] && [ -e "/proc/$holder/fd/5" ] &&
+		[ "$(cat $poll_queues)" = "$polled" ] &&
+		[ "$(cat "/sys/bus/pci/devices/$bdf/iommu_group/type")" = identity ] &&
+		grep -q "in use, with its own driver" "$log" &&
+		grep -q "still has the type identity and not $type" "$log"
+	ok $? "the IOMMU group of a disk that is in use keeps its type, which is said"
+	close_by_another
+	quietly restore_type
+	is_back && is_unchanged
+	ok $? "its type is put back by hand"
+}
+
 # The process that sees to it that the disk comes back is the first, the row's the last.
 test_crash() {
 	start exo
@@ -152,13 +199,10 @@ test_crash() {
 }
 
 test_refusals() {
-	sh -c 'exec 5<"$1"; echo; exec sleep 100' holder "$disk" >"$scratch/held" &
-	holder=$!
-	until [ -s "$scratch/held" ]; do sleep 0.1; done
+	open_by_another
 	refused "is open in process $holder" measure
 	ok $? "a disk that somebody has open is refused, by name"
-	kill "$holder"
-	wait "$holder" 2>/dev/null
+	close_by_another
 	refused "the serial number of this disk is $serial" measure --write other
 	ok $? "nothing is written under another serial number"
 	refused "there is no PCI function" exo-bench 0fff:00:00.0
@@ -181,7 +225,7 @@ test_write() {
 }
 
 begin
-plan 23
+plan 25
 polled=$(cat $poll_queues)
 type=$(cat "/sys/bus/pci/devices/$bdf/iommu_group/type" 2>&1)
 head -c 1048576 /dev/urandom >"$scratch/data"
@@ -189,6 +233,7 @@ dd if="$scratch/data" of="$disk" bs=1M conv=notrunc,fsync 2>/dev/null
 test_run
 test_afterwards
 test_signals
+test_in_use
 test_crash
 test_refusals
 test_write
