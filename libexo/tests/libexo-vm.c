@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -42,15 +43,21 @@ static struct exo *open_handle(unsigned int rights)
 	return x;
 }
 
-static struct exo_queue *open_queue(struct exo *x, unsigned int depth)
+/* Of a queue as most tests want one. */
+static struct exo_queue_options queue_of(unsigned int depth)
 {
-	struct exo_queue_options options = {
-		.size = sizeof(options),
+	return (struct exo_queue_options){
+		.size = sizeof(struct exo_queue_options),
 		.depth = depth,
 		.mode = unsafe	 ? EXO_QUEUE_UNSAFE
 			: direct ? EXO_QUEUE_DIRECT
 				 : EXO_QUEUE_CHECKED,
 	};
+}
+
+static struct exo_queue *open_queue(struct exo *x, unsigned int depth)
+{
+	struct exo_queue_options options = queue_of(depth);
 	struct exo_queue *q;
 	int r = exo_queue_create(x, &options, &q);
 
@@ -530,6 +537,108 @@ static void queue_options(void)
 	exo_close(x);
 }
 
+/* ---- where a queue is, and how urgent ---- */
+
+/* A queue with these options is refused so, and takes nothing of the budget. */
+static void no_queue(const struct exo_queue_options *options, int result)
+{
+	struct exo_queue *none;
+
+	CHECK_EQUAL(exo_queue_create(x, options, &none), result);
+	CHECK(!none);
+}
+
+static void where_asked(void)
+{
+	struct exo_queue_options options = queue_of(4);
+	struct exo_queue *other;
+	cpu_set_t allowed;
+
+	begin(EXO_READ, 1, 4096);
+	CHECK(exo_queue_irq_cpu(q) >= 0);
+	CHECK(exo_queue_node(q) >= 0);
+	CHECK_EQUAL(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+	CHECK(CPU_COUNT(&allowed) > 0);
+	options.spin_ns = EXO_SPIN_NONE;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed))
+			continue;
+		options.irq_cpu = EXO_IRQ_ON(cpu);
+		CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+		CHECK_EQUAL(exo_queue_irq_cpu(other), cpu);
+		CHECK_STRING(exo_queue_completion(other), "interrupt");
+		CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
+		exo_queue_destroy(other);
+	}
+	options.irq_cpu = 0;
+	options.node = EXO_NODE_ON(exo_queue_node(q));
+	options.flags = EXO_QUEUE_POLLED;
+	CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+	CHECK_EQUAL(exo_queue_node(other), exo_queue_node(q));
+	CHECK_EQUAL(exo_queue_irq_cpu(other), -1);
+	CHECK_EQUAL(exo_read(other, buf, 0, 1), 0);
+	exo_close(x);
+}
+
+static void nowhere(void)
+{
+	struct exo_queue_options options = queue_of(4);
+	cpu_set_t allowed, first;
+
+	begin(EXO_READ, 1, 4096);
+	options.irq_cpu = EXO_IRQ_ON(4000);
+	no_queue(&options, -EINVAL);
+	options.irq_cpu = EXO_IRQ_ON(0);
+	options.flags = EXO_QUEUE_POLLED;
+	no_queue(&options, -EINVAL);
+	CHECK(strstr(exo_strerror(x, -EINVAL), "irq_cpu is set for a queue without interrupts"));
+	options.flags = 0;
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	CHECK_EQUAL(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+	CHECK_EQUAL(sched_setaffinity(0, sizeof(first), &first), 0);
+	options.irq_cpu = EXO_IRQ_ON(1);
+	no_queue(&options, -EINVAL);
+	CHECK_EQUAL(sched_setaffinity(0, sizeof(allowed), &allowed), 0);
+	options.irq_cpu = 0;
+	options.node = EXO_NODE_ON(1023);
+	no_queue(&options, -EINVAL);
+	for (int i = 1; i < QUEUES; i++)
+		open_queue(x, 1);
+	exo_close(x);
+}
+
+/* Root has the right, who is under exo-run has not. */
+static void how_urgent(void)
+{
+	struct exo_queue_options options = queue_of(4);
+	bool has;
+
+	begin(EXO_READ, 1, 4096);
+	has = exo_controller_flags(x) & EXO_CONTROLLER_PRIORITY;
+	CHECK_EQUAL(exo_queue_priority(q), has ? EXO_PRIORITY_MEDIUM : 0);
+	options.priority = EXO_PRIORITY_URGENT + 1;
+	no_queue(&options, -EINVAL);
+	for (uint32_t p = EXO_PRIORITY_LOW; p <= EXO_PRIORITY_URGENT; p++) {
+		bool may = p <= EXO_PRIORITY_MEDIUM || unsafe;
+		struct exo_queue *other;
+
+		options.priority = p;
+		if (!may) {
+			no_queue(&options, -EACCES);
+			CHECK(strstr(exo_strerror(x, -EACCES), "PRIORITY"));
+		} else if (!has) {
+			no_queue(&options, -EOPNOTSUPP);
+			CHECK(strstr(exo_strerror(x, -EOPNOTSUPP), "has no priorities"));
+		} else {
+			CHECK_EQUAL(exo_queue_create(x, &options, &other), 0);
+			CHECK_EQUAL(exo_queue_priority(other), p);
+			exo_queue_destroy(other);
+		}
+	}
+	exo_close(x);
+}
+
 /* ---- a queue with a thread ---- */
 
 static void begin_threaded(uint32_t percent, uint32_t idle_us)
@@ -652,6 +761,9 @@ static void dropped_queue(void)
 	drop.cap = exo_queue_cap(q);
 	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
 	CHECK(!exo_queue_alive(q));
+	CHECK_EQUAL(exo_queue_irq_cpu(q), -1);
+	CHECK_EQUAL(exo_queue_node(q), -1);
+	CHECK_EQUAL(exo_queue_priority(q), -1);
 	exo_prep_read(q, buf, 0, 1, 0);
 	r = exo_submit(q);
 	CHECK(r == -ESTALE || r == -ENOENT);
@@ -898,11 +1010,10 @@ static uint64_t in_ms(uint64_t ms)
 static void sleepers(void)
 {
 	static const char *const modes[] = { "interrupt", "polled" };
-	struct exo_queue_options options = { .size = sizeof(options), .depth = 4 };
+	struct exo_queue_options options = queue_of(4);
 
 	begin(EXO_READ, 1, 4096);
 	options.spin_ns = EXO_SPIN_NONE;
-	options.mode = unsafe ? EXO_QUEUE_UNSAFE : direct ? EXO_QUEUE_DIRECT : EXO_QUEUE_CHECKED;
 	for (int i = 0; i < 2; i++) {
 		struct exo_queue *sleepy;
 
@@ -1816,6 +1927,9 @@ static void not_a_buffer(void)
 static const struct tap_test unsafe_tests[] = {
 	TEST(unsafe_modes, "a queue says that it is unsafe, and has a checked one beside it"),
 	TEST(not_a_buffer, "what is in no buffer is not given to the device"),
+	TEST(where_asked, "interrupts and memory of a queue are where they were asked to be"),
+	TEST(nowhere, "a CPU or a node that cannot be is refused, and costs nothing"),
+	TEST(how_urgent, "a queue is as urgent as was asked for, or it says why not"),
 	TEST(own_memory_unsafely, "registered memory is refused, but by a checked queue beside it"),
 	TEST(every_length, "data of every length goes and comes, at every place in a page"),
 	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
@@ -1831,6 +1945,9 @@ static const struct tap_test unsafe_tests[] = {
 
 static const struct tap_test direct_tests[] = {
 	TEST(modes, "a queue says that it is direct, and has a checked one beside it"),
+	TEST(where_asked, "interrupts and memory of a queue are where they were asked to be"),
+	TEST(nowhere, "a CPU or a node that cannot be is refused, and costs nothing"),
+	TEST(how_urgent, "a queue is as urgent as was asked for, or it says why not"),
 	TEST(every_length, "data of every length goes and comes, at every place in a page"),
 	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
 	TEST(split_requests, "a large request is split and arrives whole"),
@@ -1877,6 +1994,9 @@ static const struct tap_test tests[] = {
 	TEST(threads, "threads with queues of their own do not disturb one another"),
 	TEST(queue_budget, "an exhausted queue budget is an error that says so"),
 	TEST(queue_options, "queue options that cannot be are refused"),
+	TEST(where_asked, "interrupts and memory of a queue are where they were asked to be"),
+	TEST(nowhere, "a CPU or a node that cannot be is refused, and costs nothing"),
+	TEST(how_urgent, "a queue is as urgent as was asked for, or it says why not"),
 	TEST(stamps, "commands are stamped when they are submitted and seen"),
 	TEST(no_stamps, "a queue keeps time stamps if it is asked to"),
 	TEST(threaded_data, "a queue with a thread moves the right data, looked for or not"),

@@ -26,6 +26,9 @@ static void described(void)
 	CHECK_EQUAL(exo_nsid(rig.x), 1);
 	CHECK_EQUAL(exo_rights(rig.x), RIG_ALL);
 	CHECK_EQUAL(rig.q->depth, 128);
+	CHECK_EQUAL(exo_queue_irq_cpu(rig.q), -1);
+	CHECK_EQUAL(exo_queue_node(rig.q), -1);
+	CHECK_EQUAL(exo_queue_priority(rig.q), -1);
 	CHECK_STRING(exo_address(rig.x), "io_uring");
 	CHECK_STRING(exo_serial(rig.x), strrchr(rig_path, '/') + 1);
 	CHECK(strstr(exo_model(rig.x), rig_is_device ? "block device, " : "file, "));
@@ -58,6 +61,16 @@ static void options(void)
 	o.mode = 1;
 	CHECK_EQUAL(exo_queue_create(rig.x, &o, &q), -EOPNOTSUPP);
 	o.mode = EXO_QUEUE_CHECKED;
+	o.irq_cpu = EXO_IRQ_ON(0);
+	CHECK_EQUAL(exo_queue_create(rig.x, &o, &q), -EOPNOTSUPP);
+	CHECK(strstr(exo_strerror(rig.x, -EOPNOTSUPP), "no interrupts, no place and no priority"));
+	o.irq_cpu = 0;
+	o.node = EXO_NODE_ON(0);
+	CHECK_EQUAL(exo_queue_create(rig.x, &o, &q), -EOPNOTSUPP);
+	o.node = 0;
+	o.priority = EXO_PRIORITY_MEDIUM;
+	CHECK_EQUAL(exo_queue_create(rig.x, &o, &q), -EOPNOTSUPP);
+	o.priority = 0;
 	o.depth = exo_depth_max(rig.x) + 1;
 	CHECK_EQUAL(exo_queue_create(rig.x, &o, &q), -EINVAL);
 	CHECK(!q);

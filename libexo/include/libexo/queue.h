@@ -176,14 +176,15 @@ struct exo_queue {
  *
  * NVMe Base 2.0, sections 5.4 and 5.5, "Create I/O Completion/Submission Queue".
  *
- * Returns 0, or -EINVAL an option, a CPU that is not the caller's, no such node, -EPERM an unsafe queue without
- * the privilege, -EACCES a thread or a direct queue without the right
- * to it, -E2BIG an option that this library does not know, -EOPNOTSUPP a flag or mode it does
- * not know, or a direct queue where it could not be kept within bounds, -EBUSY the function
- * is not this holder's alone, or another's is, -EDQUOT no queue left in the controller's
- * budget, -ENOSPC no interrupt vector for @irq_cpu, -ENOMEM, -ESTALE, -ENODEV, -EIO and
- * -ETIMEDOUT from the device; emulated: -EOPNOTSUPP a thread, a direct queue, a CPU or a node, -ENOSYS and -EPERM the kernel gives no
- * io_uring. Threads: safe.
+ * Returns 0, or -EINVAL an option, a CPU that is not the caller's, no such node or priority,
+ * -EPERM an unsafe queue without the privilege, -EACCES a thread, a direct queue or a priority
+ * above medium without the right to it, -E2BIG an option that this library does not know,
+ * -EOPNOTSUPP a flag or mode it does not know, a priority of a device that has none, or a direct
+ * queue where it could not be kept within bounds, -EBUSY the function is not this holder's alone,
+ * or another's is, -EDQUOT no queue left in the controller's budget, -ENOSPC no interrupt vector
+ * for @irq_cpu, -ENOMEM, also on @node, -ESTALE, -ENODEV, -EIO and -ETIMEDOUT from the device;
+ * emulated: -EOPNOTSUPP a thread, a direct queue, a CPU, a node or a priority, -ENOSYS and -EPERM
+ * the kernel gives no io_uring. Threads: safe.
  */
 int exo_queue_create(struct exo *x, const struct exo_queue_options *options, struct exo_queue **q);
 
@@ -222,8 +223,8 @@ const char *exo_queue_completion(const struct exo_queue *q);
  * @q: the queue
  *
  * The CPU that its interrupts go to at present, the NUMA node of its memory, and
- * EXO_PRIORITY_*, 0 where the device has none; asks the kernel. -1: it has none, or the queue
- * is emulated or taken back.
+ * EXO_PRIORITY_*, 0 where the device has none; asks the kernel. -1: it has no interrupt, or the
+ * queue is emulated or was given back or taken.
  */
 int exo_queue_irq_cpu(const struct exo_queue *q);
 int exo_queue_node(const struct exo_queue *q);
