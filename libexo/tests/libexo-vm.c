@@ -1612,6 +1612,154 @@ static void queue_taken(void)
 	unsettle(&e);
 }
 
+/* ---- revocation of registered memory ---- */
+
+#define OWN (5 * 4096)
+
+/* x with memory at *own registered, of a handle that has a block to read. Returns pages pinned before. */
+static uint64_t settle_memory(struct estate *e, char **own)
+{
+	uint64_t pinned;
+
+	settle(e, 64);
+	*own = malloc(OWN);
+	pinned = pages_pinned(x);
+	CHECK_EQUAL(exo_mem_register(x, *own, OWN, 0), 0);
+	CHECK(pages_pinned(x) > pinned);
+	CHECK_EQUAL(exo_read(q, *own, 0, 1), 0);
+	return pinned;
+}
+
+/* The mapping is the program's whatever became of the device's access. */
+static void unsettle_memory(const struct estate *e, char *own, uint64_t pinned)
+{
+	CHECK_EQUAL(pages_pinned(x), pinned);
+	CHECK(!touch_is_sigbus(own));
+	number_bytes(own, OWN, 5);
+	unsettle(e);
+	free(own);
+}
+
+static void give_controller(void)
+{
+	struct exo_cap_drop drop = { .cap = exo_controller_cap(x) };
+
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+}
+
+struct asked_of {
+	char *own;
+	unsigned int memories;
+	unsigned int queues;
+	unsigned int controllers;
+};
+
+static void comply(struct exo *handle, const struct exo_asked *asked, void *arg)
+{
+	struct asked_of *of = arg;
+
+	CHECK(asked->deadline > clock_ns(CLOCK_MONOTONIC));
+	CHECK_EQUAL(asked->frames, 0);
+	switch (asked->type) {
+	case EXO_TYPE_MEMORY:
+		CHECK(asked->buf == of->own && !asked->queue);
+		CHECK_EQUAL(exo_mem_unregister(handle, asked->buf), 0);
+		of->memories++;
+		break;
+	case EXO_TYPE_QUEUE:
+		CHECK(asked->queue == q && !asked->buf);
+		exo_queue_destroy(asked->queue);
+		of->queues++;
+		break;
+	case EXO_TYPE_CONTROLLER:
+		CHECK_EQUAL(asked->cap, exo_controller_cap(handle));
+		give_controller();
+		of->controllers++;
+	}
+}
+
+static void memory_is_let_go(void)
+{
+	struct revoker r = { .timeout_ms = 20000 };
+	struct asked_of of = { 0 };
+	struct estate e;
+	uint64_t pinned;
+
+	pinned = settle_memory(&e, &of.own);
+	CHECK_EQUAL(exo_on_revoke(x, comply, &of), 0);
+	r.e = &e;
+	r.cap = e.controller;
+	start_revoker(&r);
+	while (!of.memories || !of.queues || !of.controllers)
+		if (exo_wait_any(x, NULL, 0, in_ms(20000), NULL) != EXO_READY_EVENTS)
+			break;
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.result, 0);
+	CHECK_EQUAL(r.taken, 0);
+	CHECK_EQUAL(of.memories, 1);
+	CHECK_EQUAL(of.queues, 1);
+	CHECK_EQUAL(exo_mem_unregister(x, of.own), -EINVAL);
+	unsettle_memory(&e, of.own, pinned);
+}
+
+/* As never_in_flight() has it of a buffer. */
+static void memory_is_given_up(void)
+{
+	struct pollfd events = { .events = POLLIN };
+	struct revoker r = { .timeout_ms = 20000 };
+	struct exo_completion done;
+	struct estate e;
+	uint64_t pinned;
+	char *own;
+	int n;
+
+	pinned = settle_memory(&e, &own);
+	CHECK_EQUAL(exo_on_revoke(x, NULL, NULL), 0);
+	exo_prep_read(q, own + 4096, 0, 1, 0);
+	CHECK_EQUAL(exo_submit(q), 1);
+	r.e = &e;
+	r.cap = e.controller;
+	start_revoker(&r);
+	events.fd = exo_fd(x);
+	/* For controller, queue and memory. */
+	for (n = 0; n < 3; n += exo_dispatch(x))
+		if (poll(&events, 1, 20000) != 1)
+			break;
+	CHECK_EQUAL(n, 3);
+	CHECK(pages_pinned(x) > pinned);
+	CHECK_EQUAL(exo_wait(q, &done, 1, -1), 1);
+	CHECK_EQUAL(exo_nvme_status(&done.raw), 0);
+	exo_wait_any(x, &q, 1, 0, NULL);
+	CHECK_EQUAL(pages_pinned(x), pinned);
+	CHECK_EQUAL(exo_read(q, own, 0, 1), -ESTALE);
+	CHECK(strstr(exo_strerror(x, -ESTALE), "its buffer was given up when it was asked back"));
+	CHECK_EQUAL(exo_mem_unregister(x, own), 0);
+	exo_queue_destroy(q);
+	give_controller();
+	pthread_join(r.thread, NULL);
+	CHECK_EQUAL(r.result, 0);
+	CHECK_EQUAL(r.taken, 0);
+	unsettle_memory(&e, own, pinned);
+}
+
+static void memory_is_taken(void)
+{
+	struct estate e;
+	uint64_t pinned;
+	char *own;
+
+	pinned = settle_memory(&e, &own);
+	CHECK_EQUAL(take_back(&e, e.controller, 0, 0), 3);
+	CHECK(exo_dispatch(x) > 0);
+	CHECK_EQUAL(pages_pinned(x), pinned);
+	CHECK_EQUAL(exo_read(q, own, 0, 1), -ESTALE);
+	CHECK_EQUAL(exo_mem_register(x, own, OWN, 0), -ESTALE);
+	CHECK(strstr(exo_strerror(x, -ESTALE), "the controller of the handle was taken back"));
+	CHECK_EQUAL(exo_mem_unregister(x, own), 0);
+	CHECK_EQUAL(exo_mem_unregister(x, own), -EINVAL);
+	unsettle_memory(&e, own, pinned);
+}
+
 static void make_tokens(char *name, int n, uint32_t rights, uint32_t uses, uint32_t uid);
 
 /* A handle with a session of its own, from tokens of x. */
@@ -2026,6 +2174,9 @@ static const struct tap_test tests[] = {
 	TEST(taken_is_noted, "buffers that were taken are dropped and say so"),
 	TEST(extent_taken, "an extent that was taken says so"),
 	TEST(queue_taken, "a queue that was taken says so"),
+	TEST(memory_is_let_go, "who is asked for registered memory lets it go, and keeps it"),
+	TEST(memory_is_given_up, "registered memory is given up once no command uses it"),
+	TEST(memory_is_taken, "registered memory that was taken is the program's as before"),
 	TEST(whole_pool, "a pool that is asked back whole is given up with its last buffer"),
 	TEST(without_a_ring, "of two handles of a session each notes what it lost"),
 	TEST(by_tokens, "another process opens an extent with three tokens, once"),

@@ -24,12 +24,17 @@
  *
  * When the machine is short of memory (no deadline), only those that are spare go.
  *
+ * Memory of exo_mem_register() is no frames of a pool: it is asked back by itself, when its
+ * controller is, and exo_give_up() gives it up as it does a buffer, when no command uses it.
+ *
  * So a program whose buffers hold what is nowhere else sets a function of its own.
  *
  * A buffer that was given up or taken keeps its addresses until exo_buf_free():
  * a touch is SIGBUS, a command with it is refused with -ESTALE and a sentence
  * that says what became of it, exo_buf_capability() is 0. Whatever else was
- * taken answers -ESTALE as well.
+ * taken answers -ESTALE as well. Registered memory that was given up or taken is the
+ * device's no more, and still the program's: a touch is no SIGBUS, a command with it is
+ * refused with -ESTALE until exo_mem_unregister() forgets it.
  *
  * Threads: as for events, one thread at a time. exo_give_up() looks at all queues
  * of the handle; nobody may prepare, submit or reap on them meanwhile.
@@ -54,7 +59,8 @@ struct exo_queue;
  * @frames: 4 KiB frames of the pool @cap, whichever; 0: all of @cap
  * @deadline: CLOCK_MONOTONIC, ns: when it is taken by force; 0: the machine is short of
  *	memory, and frames of the pool would help. They are taken if nothing else helps
- * @buf: the buffer of the handle whose frames @cap is, or NULL
+ * @buf: the buffer of the handle whose frames @cap is; if @type is EXO_TYPE_MEMORY, the memory
+ *	that was registered, as exo_mem_register() was given it; or NULL
  * @queue: the queue of the handle that @cap is, or NULL
  *
  * Grows at the end.
@@ -74,8 +80,8 @@ struct exo_asked {
  * @asked: what; gone when the function returns
  * @arg: as given to exo_on_revoke()
  *
- * To comply is to free enough: buffers with exo_buf_free(), other things with
- * their own functions. May call everything but exo_close(), exo_dispatch() and
+ * To comply is to free enough: buffers with exo_buf_free(), registered memory with
+ * exo_mem_unregister(), queues with exo_queue_destroy(). May call everything but exo_close(), exo_dispatch() and
  * exo_wait_any(). Also told of capabilities that are in the session and not the
  * handle's. May be told the same twice.
  */
