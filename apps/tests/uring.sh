@@ -8,26 +8,10 @@ PATH=$apps:$apps/exo-perf:$PATH
 scratch=$(mktemp -d)
 log=$scratch/log
 image=$scratch/some.img
-count=0
-failures=0
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$apps/../daemon/tests/lib.vm.sh"
 
 trap 'rm -rf "$scratch"' EXIT
-
-# ok STATUS SENTENCE: 0 passed; what went to $log is shown otherwise.
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		printf 'ok %d - %s\n' "$count" "$2"
-		return
-	fi
-	failures=$((failures + 1))
-	sed 's/^/# /' "$log"
-	printf 'not ok %d - %s\n' "$count" "$2"
-}
-
-quietly() {
-	"$@" >"$log" 2>&1
-}
 
 says() {
 	grep -qE -- "$1" "$log"
@@ -37,13 +21,11 @@ checksum() {
 	grep -oE 'checksum [0-9a-f]{16}' "$log"
 }
 
-printf 'TAP version 13\n'
 truncate -s 8M "$image"
 if ! quietly hello "uring:$image" && says 'this kernel gives no io_uring'; then
-	printf '1..0 # SKIP %s\n' "$(cat "$log")"
-	exit 0
+	skip_all "$(cat "$log")"
 fi
-echo 1..10
+plan 10
 
 quietly hello "uring:$image" && says '^emulated, no isolation queue, first word 0$'
 ok $? "hello reads a block of a file"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
-# What the virtual machine tests of exoctl and exo-run share: TAP, and a disk.
-# Sourced. They write to the disk, so its serial number must begin with "exo".
+# What tests in shell share: TAP; and those of the virtual machine: a disk. Sourced.
+# They write to the disk, so its serial number must begin with "exo".
 
 count=0
 failures=0
@@ -10,7 +10,7 @@ plan() {
 	printf 'TAP version 13\n1..%d\n' "$1"
 }
 
-# ok STATUS SENTENCE: 0 passed; what went to $log is shown otherwise.
+# ok STATUS SENTENCE: 0 passed; what went to $log, which begin names, is shown otherwise.
 ok() {
 	count=$((count + 1))
 	if [ "$1" -eq 0 ]; then

@@ -4,29 +4,18 @@
 # can run it, on any machine that has fio.
 
 here=$(dirname "$(realpath "$0")")
-engine=$(dirname "$here")/fio/libexo-fio.so
+apps=$(dirname "$here")
+engine=$apps/fio/libexo-fio.so
 jobs=$here/verify.fio
 scratch=$(mktemp -d)
 log=$scratch/log
 image=$scratch/some.img
 name=uring:$image
-count=0
-failures=0
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$apps/../daemon/tests/lib.vm.sh"
 export ENGINE="$engine" NAME="$name" MODE=checked BLOCK=4096
 
 trap 'rm -rf "$scratch"' EXIT
-
-# ok STATUS SENTENCE: 0 passed; what went to $log is shown otherwise.
-ok() {
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		printf 'ok %d - %s\n' "$count" "$2"
-		return
-	fi
-	failures=$((failures + 1))
-	sed 's/^/# /' "$log"
-	printf 'not ok %d - %s\n' "$count" "$2"
-}
 
 run_fio() {
 	shift
@@ -40,17 +29,12 @@ damage() {
 # shellcheck source=apps/fio/tests/lib.sh
 . "$here/fio-lib.sh"
 
-printf 'TAP version 13\n'
 truncate -s 8M "$image"
-command -v fio >/dev/null || {
-	printf '1..0 # SKIP fio is not installed\n'
-	exit 0
-}
+have fio || skip_all "fio is not installed"
 if ! one checked --rw=read --size=4k && says 'this kernel gives no io_uring'; then
-	printf '1..0 # SKIP this kernel gives no io_uring\n'
-	exit 0
+	skip_all "this kernel gives no io_uring"
 fi
-echo 1..21
+plan 21
 
 test_jobs checked
 [ -z "$(dd if="$image" bs=1M skip=1 count=1 status=none | tr -d '\0')" ]
