@@ -156,8 +156,11 @@ struct exo *exo_fio_handle_use(struct thread_data *td, struct exo *x)
 	h = handles;
 	while (h && h->x != x)
 		h = h->next;
-	if (h && h->owner != getpid() && h->used)
+	if (h && h->owner != getpid() && h->used) {
 		h = open_handle(td);
+		if (h)
+			h->jobs++;
+	}
 	if (h && h->owner == getpid())
 		h->used = true;
 	release();

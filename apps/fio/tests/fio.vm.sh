@@ -80,6 +80,35 @@ test_revoked() {
 	ok $? "what is taken back ends a job, which says so"
 }
 
+# extents_after N: how many capabilities to extents there are when a fio has run a thread, whose
+# handle no process can use, and N processes, and waits before the last job.
+extents_after() {
+	mkfifo -m 666 "$scratch/at" "$scratch/on"
+	set -- "$1" --name=thread --thread
+	for process in $(seq "$1"); do
+		set -- "$@" --name="process$process" --stonewall
+	done
+	shift
+	set -- "$@" --name=last --stonewall --thread \
+		--exec_prerun="timeout 60 sh -c 'echo >$scratch/at; cat $scratch/on'"
+	# shellcheck disable=SC2046 # words
+	started_in checked $(common) --rw=read --size=64k "$@" &
+	fio=$!
+	timeout 60 cat "$scratch/at" >/dev/null
+	exoctl list --json | grep -o '"type": "extent"' | wc -l
+	timeout 60 sh -c "echo >$scratch/on"
+	wait "$fio"
+	rm "$scratch/at" "$scratch/on"
+}
+
+test_handles() {
+	few=$(extents_after 1)
+	many=$(extents_after 4)
+	echo "extents: $few, and $many" >>"$log"
+	[ "$few" -gt 0 ] && [ "$many" -eq "$few" ] && passed last && passed process4
+	ok $? "a process that needs a handle of its own gives back what is of it"
+}
+
 test_thread() {
 	one thread --rw=randrw --size=1m --bssplit=4k/50:64k --verify=crc32c && passed one
 	ok $? "thread: what a job wrote is read back"
@@ -106,12 +135,12 @@ fi
 
 # The file's queues are no other without an IOMMU.
 if [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
-	plan 39
+	plan 40
 	test_file
 	test_jobs direct
 	test_damage direct
 else
-	plan 21
+	plan 22
 fi
 test_jobs checked
 test_damage checked
@@ -121,3 +150,4 @@ test_thread
 test_grants
 test_tokens
 test_revoked
+test_handles
