@@ -71,7 +71,7 @@ test_tokens() {
 test_revoked() {
 	mkfifo -m 666 "$scratch/begun"
 	one checked --rw=randread --size=1m --time_based --runtime=60 \
-		--exec_prerun="sh -c 'echo >$scratch/begun'" &
+		--exec_prerun="timeout 60 sh -c 'echo >$scratch/begun'" &
 	fio=$!
 	timeout 30 cat "$scratch/begun" >/dev/null
 	exoctl revoke --uid 65534 --deadline 0 >/dev/null
