@@ -34,7 +34,7 @@ have fio || skip_all "fio is not installed"
 if ! one checked --rw=read --size=4k && says 'this kernel gives no io_uring'; then
 	skip_all "this kernel gives no io_uring"
 fi
-plan 21
+plan 23
 
 test_jobs checked
 [ -z "$(dd if="$image" bs=1M skip=1 count=1 status=none | tr -d '\0')" ]

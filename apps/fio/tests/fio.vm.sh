@@ -22,7 +22,7 @@ nobody() {
 
 # with COMMAND...: under exo-run, on the same 8 MiB each time
 with() {
-	exo-run --keep --user 65534:65534 --mem 16M --extent "$bdf/1:4096+16384$rights" "$@"
+	exo-run --keep --user 65534:65534 --mem 16M --extent "$extent$rights" "$@"
 }
 
 run_fio() {
@@ -46,6 +46,10 @@ test_grants() {
 	ok $? "a job that writes is refused an extent that is read-only"
 	one checked --rw=read --size=64k --fsync=1
 	ok $? "one that reads is not"
+	rights=
+	set -- --rw=randwrite --size=1m --verify=crc32c
+	one checked "$@" && rights=:ro && one checked "$@" --verify_only && passed one
+	ok $? "nor is one that would write, but for verify_only"
 	rights=
 	! one checked --rw=read --size=64k --numjobs=4 && says 'left in the budget'
 	ok $? "a queue too many is named"
@@ -109,6 +113,32 @@ test_handles() {
 	ok $? "a process that needs a handle of its own gives back what is of it"
 }
 
+# busy_at MICROSECONDS: per cent of a processor that a job takes with this exo_spin_us
+busy_at() {
+	one checked --rw=read --size=64k --iodepth=1 --exo_spin_us="$1" && passed one || return
+	awk -F '[=%]' '/^ *cpu / { print int($2 + $4) }' "$log"
+}
+
+# On a namespace that takes 50 ms for each read.
+test_spin() {
+	slow=$(exoctl status | sed -n 's/^\([0-9a-f:.]*\) .* exo1 .*/\1/p')
+	if ! quietly exoctl bind "$slow" --overwrite exo1; then
+		skip "with exo_spin_us=0 a job sleeps, with more it looks" "there is no slow disk exo1"
+		return
+	fi
+	normal=$extent
+	extent=$slow/2:0+16384
+	rights=:ro
+	sleeps=$(busy_at 0)
+	looks=$(busy_at 1000000)
+	echo "per cent: $sleeps, and $looks" >>"$log"
+	[ "$sleeps" -lt 50 ] && [ "$looks" -ge 50 ]
+	ok $? "with exo_spin_us=0 a job sleeps, with more it looks"
+	rights=
+	extent=$normal
+	quietly exoctl unbind "$slow"
+}
+
 test_thread() {
 	one thread --rw=randrw --size=1m --bssplit=4k/50:64k --verify=crc32c && passed one
 	ok $? "thread: what a job wrote is read back"
@@ -125,6 +155,7 @@ test_file() {
 }
 
 begin
+extent=$bdf/1:4096+16384
 chmod 777 "$scratch"
 have fio || skip_all "fio is not installed"
 if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
@@ -135,12 +166,12 @@ fi
 
 # The file's queues are no other without an IOMMU.
 if [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
-	plan 40
+	plan 42
 	test_file
 	test_jobs direct
 	test_damage direct
 else
-	plan 22
+	plan 24
 fi
 test_jobs checked
 test_damage checked
@@ -151,3 +182,4 @@ test_grants
 test_tokens
 test_revoked
 test_handles
+test_spin

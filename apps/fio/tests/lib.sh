@@ -88,6 +88,10 @@ test_limits() {
 	ok $? "an iodepth that no queue has is refused"
 	! one "$1" --rw=read --size=1m --nrfiles=2 && says 'a job has one extent'
 	ok $? "a job of two files is refused"
+	! one "$1" --rw=read --size=1m --mem=mmap && says "'mem/iomem' conflicts with"
+	ok $? "buffers that are not the engine's are refused"
+	! one "$1" --rw=read --size=1m --exo_spin_us=4000001 && says 'max value out of range: 4000001 '
+	ok $? "a wait that looks longer than a wait can is refused"
 	! one "$1" --rw=read --exo=nonsense --size=1m && says 'cannot understand "nonsense"'
 	ok $? "a name that is none is refused"
 	one "$1" --rw=read --bs=64k && says 'err= 0:' && says "io=$2"
