@@ -14,6 +14,7 @@ engine=$apps/fio/libexo-fio.so
 jobs=$apps/tests/verify.fio
 name=exo:
 rights=
+mem=16M
 export ENGINE="$engine" NAME="$name" MODE BLOCK=512
 
 nobody() {
@@ -22,16 +23,17 @@ nobody() {
 
 # with COMMAND...: under exo-run, on the same 8 MiB each time
 with() {
-	exo-run --keep --user 65534:65534 --mem 16M --extent "$extent$rights" "$@"
+	exo-run --keep --user 65534:65534 --mem "$mem" --extent "$extent$rights" "$@"
 }
 
 run_fio() {
 	MODE=$1
 	shift
-	case $MODE in
-	thread) with --queues 3 --threads -- fio "$@" ;;
-	direct) with --queues 3 --direct -- fio "$@" ;;
-	uring) MODE=checked BLOCK=4096 NAME=uring:$image nobody fio "$@" ;;
+	case $MODE,$name in
+	*,token:*) nobody fio "$@" ;;
+	thread,*) with --queues 3 --threads -- fio "$@" ;;
+	direct,*) with --queues 3 --direct -- fio "$@" ;;
+	uring,*) MODE=checked BLOCK=4096 NAME=uring:$image nobody fio "$@" ;;
 	*) with --queues 3 -- fio "$@" ;;
 	esac
 }
@@ -57,18 +59,56 @@ test_grants() {
 	ok $? "memory that the job has not is named"
 }
 
-# Each can be redeemed once.
-test_tokens() {
-	exoctl grant --extent "$bdf/1:4096+16384" --uid 65534 --queues 3 --mem 16M 2>/dev/null | {
-		run_fio() {
-			shift
-			nobody fio "$@"
-		}
+# fits KIB ARGUMENT...: a job of 8 blocks of 4 KiB does in so much, and not in a frame less.
+fits() {
+	mem=$(($1 - 4))K
+	kib=$1
+	shift
+	! one checked --size=64k "$@" && says 'left in the budget' || return
+	mem=${kib}K
+	one checked --size=64k "$@" && passed one
+}
+
+test_memory() {
+	fits 36 --rw=read && fits 40 --rw=read --direct=1 &&
+		fits 44 --rw=randtrimwrite --serialize_overlap=1 --direct=1
+	ok $? "a job needs its blocks, a frame or two, and those of its trims"
+	# 11 MiB and a frame, of which it would rather have six frames of 2 MiB.
+	mem=11268K
+	one checked --rw=read --bs=352k --iodepth=32 --size=352k && passed one
+	ok $? "a job that has not an eighth more does without large frames"
+	mem=16M
+}
+
+# granted COMMAND...: with the name of tokens that can be redeemed once each
+granted() {
+	exoctl grant --extent "$extent" --uid 65534 --queues 3 --mem 16M 2>/dev/null | {
 		read -r name
-		one checked --rw=randwrite --size=1m --numjobs=3 --offset_increment=1m --verify=crc32c
-		passed one 3
+		"$@"
 	}
+}
+
+three_jobs() {
+	one checked --rw=randwrite --size=1m --numjobs=3 --offset_increment=1m --verify=crc32c
+	passed one 3
+}
+
+jobs_apart() {
+	! one checked --rw=read --size=64k --numjobs=2 --create_serialize=0 &&
+		says 'exo: cannot redeem token'
+}
+
+process_after_thread() {
+	# shellcheck disable=SC2046 # words
+	! started_in checked $(common) --rw=read --size=64k --name=first --thread \
+		--name=second --stonewall && passed first && says 'exo: cannot redeem token'
+}
+
+test_tokens() {
+	granted three_jobs
 	ok $? "tokens that can be redeemed once do for all jobs of a fio"
+	granted jobs_apart && granted process_after_thread
+	ok $? "but for those that cannot share a handle"
 }
 
 # fio says that it has begun by opening a FIFO.
@@ -166,12 +206,12 @@ fi
 
 # The file's queues are no other without an IOMMU.
 if [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
-	plan 42
+	plan 45
 	test_file
 	test_jobs direct
 	test_damage direct
 else
-	plan 24
+	plan 27
 fi
 test_jobs checked
 test_damage checked
@@ -179,6 +219,7 @@ test_refusal checked
 test_refused checked
 test_thread
 test_grants
+test_memory
 test_tokens
 test_revoked
 test_handles
