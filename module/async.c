@@ -16,8 +16,6 @@
 #include "nvme.h"
 #include "params.h"
 
-#define EXO_ASYNC_PAUSE_MS 100
-
 /* Bits of the Asynchronous Event Configuration: critical warnings, as there were from NVMe 1.0 on. */
 #define EXO_ASYNC_WARNINGS 0x1fu
 #define EXO_ASYNC_NOTICES (NVME_AEN_CFG_NS_ATTR | NVME_AEN_CFG_FW_ACT)
@@ -126,7 +124,7 @@ static void exo_async_work(struct work_struct *work)
 		return;
 	}
 	async->told = exo_async_tell(nvme, async->event) == -ENOMEM;
-	queue_delayed_work(exo_workqueue, &async->work, msecs_to_jiffies(EXO_ASYNC_PAUSE_MS));
+	queue_delayed_work(exo_workqueue, &async->work, msecs_to_jiffies(exo_event_pause_ms()));
 }
 
 /* A device that refuses the request has no more events. */

@@ -17,6 +17,8 @@
 
 #define EXO_TIMEOUT_MIN_MS 100u
 #define EXO_TIMEOUT_MAX_MS (10u * 60 * 1000)
+#define EXO_PAUSE_MIN_MS 10u
+#define EXO_PAUSE_MAX_MS 10000u
 #define EXO_DMA_BITS_MIN 32u /* what lies below is not of any zone of the allocator */
 #define EXO_DMA_BITS_MAX 64u
 
@@ -28,6 +30,10 @@ MODULE_PARM_DESC(io_timeout_ms,
 static unsigned int admin_timeout_ms = 60000;
 module_param(admin_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(admin_timeout_ms, "how long an admin command may take (ms)");
+
+static unsigned int event_pause_ms = 100;
+module_param(event_pause_ms, uint, 0644);
+MODULE_PARM_DESC(event_pause_ms, "how long after an event of a device its next is asked for (ms)");
 
 static unsigned long frames_limit;
 module_param(frames_limit, ulong, 0444);
@@ -46,6 +52,11 @@ u32 exo_io_timeout_ms(void)
 u32 exo_admin_timeout_ms(void)
 {
 	return clamp(READ_ONCE(admin_timeout_ms), EXO_TIMEOUT_MIN_MS, EXO_TIMEOUT_MAX_MS);
+}
+
+u32 exo_event_pause_ms(void)
+{
+	return clamp(READ_ONCE(event_pause_ms), EXO_PAUSE_MIN_MS, EXO_PAUSE_MAX_MS);
 }
 
 u64 exo_frames_limit(void)

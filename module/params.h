@@ -19,6 +19,7 @@ extern struct workqueue_struct *exo_workqueue; /* for what must not wait where i
 
 u32 exo_io_timeout_ms(void);
 u32 exo_admin_timeout_ms(void);
+u32 exo_event_pause_ms(void);
 u64 exo_frames_limit(void);
 u32 exo_dma_bits(void);
 

@@ -20,7 +20,9 @@
 #include "monitor.h"
 
 #define SOON_MS 15000
-#define PAUSE_MS 100 /* between two events of a device */
+#define PAUSE "/sys/module/exo/parameters/event_pause_ms" /* between two events of a device */
+#define PAUSE_MS 100
+#define LONG_PAUSE_MS 2000 /* for what must happen within one */
 
 /* Dword 0 of the completion of an Asynchronous Event Request */
 #define EVENT_TYPE(value) ((value)&7)
@@ -345,6 +347,7 @@ static int neighbour_format(const struct neighbour *n, __u32 nsid, __u32 format)
 
 FIXTURE(shared)
 {
+	char pause[16];
 	struct monitor monitor;
 	struct neighbour neighbour;
 	struct tenant t;
@@ -397,6 +400,7 @@ FIXTURE_SETUP(shared)
 	/* Of the two, always the same is found first. */
 	if (machine_find("exo3", &address))
 		SKIP(return, "this machine has no NVMe subsystem of two controllers (exo3)");
+	ASSERT_EQ(0, read_file(PAUSE, self->pause, sizeof(self->pause)));
 	ASSERT_EQ(0, neighbour_open(address, &self->neighbour));
 	ASSERT_EQ(0, neighbour_identify(&self->neighbour));
 	ASSERT_EQ(0, monitor_open(&self->monitor));
@@ -410,6 +414,7 @@ FIXTURE_SETUP(shared)
 /* The namespace is attached again, in the format that it had. */
 FIXTURE_TEARDOWN(shared)
 {
+	write_file(PAUSE, self->pause);
 	neighbour_format(&self->neighbour, 1, FORMAT_512);
 	neighbour_attach(&self->neighbour, 1);
 	close(self->neighbour.fd);
@@ -530,7 +535,7 @@ TEST_F(shared, what_is_attached_again_is_another_namespace)
 	EXPECT_EQ(0, ring_io(&ring, OP_READ, 1, 0, 1, self->b.offset));
 }
 
-#define TRIES 20
+#define TRIES 5
 
 /*
  * Within the pause behind an event: the module hears of both at once, and finds whatever is
@@ -557,7 +562,7 @@ static int detach_and_attach(FIXTURE_DATA(shared) * self, __u32 nsid)
 		ret = neighbour_detach(n, nsid);
 	if (!ret)
 		ret = neighbour_attachment(n, nsid, n->cntlid, SEL_ATTACH);
-	if (!ret && now_ns() - e.time > PAUSE_MS * 1000000ull)
+	if (!ret && now_ns() - e.time > LONG_PAUSE_MS * 1000000ull)
 		ret = -EAGAIN;
 	return neighbour_attachment(n, nsid, n->own_cntlid, SEL_ATTACH) ? -EIO : ret;
 }
@@ -568,14 +573,17 @@ static void in_one_pause(struct __test_metadata *_metadata, FIXTURE_DATA(shared)
 {
 	struct exo_event e;
 	int tries, ret;
+	char text[16];
 
+	snprintf(text, sizeof(text), "%d", LONG_PAUSE_MS);
+	ASSERT_EQ(0, write_file(PAUSE, text));
 	for (tries = 0; tries < TRIES; tries++) {
 		ASSERT_EQ(0, prepare ? prepare(self) : 0);
 		ret = detach_and_attach(self, nsid);
 		if (ret != -EAGAIN)
 			break;
 		/* What it hears late would be of the next try. */
-		while (!events_next(&self->root, &e, 5 * PAUSE_MS))
+		while (!events_next(&self->root, &e, 2 * LONG_PAUSE_MS))
 			;
 		ASSERT_EQ(0, neighbour_format(&self->neighbour, 1, FORMAT_512));
 		tenant_destroy(&self->t);
@@ -583,6 +591,7 @@ static void in_one_pause(struct __test_metadata *_metadata, FIXTURE_DATA(shared)
 		ASSERT_EQ(0, shared_tenant(self));
 		ASSERT_EQ(0, shared_queues(self));
 	}
+	ASSERT_EQ(0, write_file(PAUSE, self->pause));
 	ASSERT_EQ(0, ret);
 }
 
