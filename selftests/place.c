@@ -439,7 +439,7 @@ TEST_F(place, a_device_without_priorities_is_asked_for_none)
 /*
  * No emulated device has weighted round robin: the kernel's fail_function makes exo believe so
  * when it binds one, on a kernel that has it (the debug kernel). That device ignores what it is
- * told; QEMU's trace (pci_nvme_create_sq, qflags) shows what that was.
+ * told; QEMU's trace shows what that was (weights() of vm/check).
  */
 static int bind_anew(__u32 address)
 {
