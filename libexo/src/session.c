@@ -174,7 +174,8 @@ static int take_alone(struct exo *x)
 		.flags = EXO_CONTROLLER_EXCLUSIVE,
 		.detail = exo_sys_address(&detail),
 		.controller = x->controller,
-		.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT,
+		.rights = EXO_RIGHT_QUEUE | EXO_RIGHT_EXTENT | EXO_RIGHT_THREAD | EXO_RIGHT_DIRECT |
+			  EXO_RIGHT_PRIORITY,
 	};
 	int r = exo_sys_controller_query(x->fd, &about);
 
