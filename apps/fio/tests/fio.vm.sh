@@ -82,7 +82,7 @@ test_memory() {
 
 # granted COMMAND...: with the name of tokens that can be redeemed once each
 granted() {
-	exoctl grant --extent "$extent" --uid 65534 --queues 3 --mem 16M 2>/dev/null | {
+	exoctl grant --extent "$extent" --uid 65534 --queues 3 --mem 16M --lifetime 200 2>/dev/null | {
 		read -r name
 		"$@"
 	}
@@ -99,6 +99,7 @@ jobs_apart() {
 }
 
 process_after_thread() {
+	mode=checked
 	# shellcheck disable=SC2046 # words
 	! started_in checked $(common) --rw=read --size=64k --name=first --thread \
 		--name=second --stonewall && passed first && says 'exo: cannot redeem token'
@@ -127,6 +128,7 @@ test_revoked() {
 # extents_after N: how many capabilities to extents there are when a fio has run a thread, whose
 # handle no process can use, and N processes, and waits before the last job.
 extents_after() {
+	mode=checked
 	mkfifo -m 666 "$scratch/at" "$scratch/on"
 	set -- "$1" --name=thread --thread
 	for process in $(seq "$1"); do
