@@ -29,4 +29,26 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 }
 #endif
 
+#ifndef CONFIG_MAPPING_DIRTY_HELPERS
+#error "exo needs a kernel with CONFIG_MAPPING_DIRTY_HELPERS, for dirty bits of windows"
+#endif
+
+/*
+ * Makes an entry that is present and read-only writable, under the page table's lock. That
+ * of a write tracker (userfaultfd) is not left on what can be written. CPUs that have the old one
+ * look again before they fault, on x86; others have to be told.
+ */
+static inline void exo_pte_allow_write(struct vm_area_struct *vma, unsigned long addr, pte_t *pte,
+				       pte_t old)
+{
+	pte_t new = pte_mkwrite_novma(pte_clear_uffd_wp(old));
+
+#ifdef CONFIG_X86
+	set_pte_at(vma->vm_mm, addr, pte, pte_clear_saveddirty(new));
+#else
+	set_pte_at(vma->vm_mm, addr, pte, new);
+	flush_tlb_page(vma, addr);
+#endif
+}
+
 #endif

@@ -48,6 +48,8 @@ union exo_arg {
 	struct exo_token_redeem token_redeem;
 	struct exo_token_cancel token_cancel;
 	struct exo_events_create events_create;
+	struct exo_window_set window_set;
+	struct exo_window_dirty window_dirty;
 	struct exo_revoke revoke;
 	struct exo_cap_taken cap_taken;
 	struct exo_tree_list tree_list;

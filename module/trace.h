@@ -88,7 +88,11 @@
 	EXO_TR(ARBITRATION)         \
 	EXO_TR(MEMLOCK)              \
 	EXO_TR(PIN)                  \
-	EXO_TR_LAST(UNSHARED)
+	EXO_TR(UNSHARED)             \
+	EXO_TR(NO_WINDOW)            \
+	EXO_TR(EMPTY)                \
+	EXO_TR(LARGE)                \
+	EXO_TR_LAST(ENTRY_RIGHT)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \

@@ -24,6 +24,7 @@
 #include "params.h"
 #include "session.h"
 #include "view.h"
+#include "window.h"
 
 #define EXO_VIEW_PAGE_BITS (EXO_VIEW_SHIFT - PAGE_SHIFT)
 #define EXO_FAULT_AROUND 16 /* entries filled at most by one 4 KiB fault */
@@ -118,7 +119,7 @@ static vm_fault_t exo_view_huge_fault(struct vm_fault *vmf, unsigned int fault_o
 #endif
 
 /* Keeps faults on the per-VMA lock: there is nothing to map around from a page cache. */
-static vm_fault_t exo_view_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+vm_fault_t exo_vma_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
 	return 0;
 }
@@ -134,18 +135,18 @@ static vm_fault_t exo_view_pfn_mkwrite(struct vm_fault *vmf)
 
 /* ---- what may not be done to such a VMA ---- */
 
-static int exo_view_may_split(struct vm_area_struct *vma, unsigned long addr)
+int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr)
 {
 	return -EINVAL;
 }
 
-static int exo_view_mremap(struct vm_area_struct *vma)
+int exo_vma_mremap(struct vm_area_struct *vma)
 {
 	return -EINVAL;
 }
 
-static int exo_view_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
-			     unsigned long flags)
+int exo_vma_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,
+		     unsigned long flags)
 {
 	return -EACCES;
 }
@@ -181,11 +182,11 @@ static const struct vm_operations_struct exo_view_vm_ops = {
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	.huge_fault = exo_view_huge_fault,
 #endif
-	.map_pages = exo_view_map_pages,
+	.map_pages = exo_vma_map_pages,
 	.pfn_mkwrite = exo_view_pfn_mkwrite,
-	.may_split = exo_view_may_split,
-	.mremap = exo_view_mremap,
-	.mprotect = exo_view_mprotect,
+	.may_split = exo_vma_may_split,
+	.mremap = exo_vma_mremap,
+	.mprotect = exo_vma_mprotect,
 	.access = exo_view_access,
 };
 
@@ -280,6 +281,9 @@ void exo_view_slot_init(struct exo_view_slot *slot)
 	mutex_init(&slot->lock);
 	slot->view = NULL;
 	slot->dead = false;
+	spin_lock_init(&slot->windows_lock);
+	INIT_LIST_HEAD(&slot->windows);
+	slot->windows_dead = false;
 }
 
 static int exo_view_slot_fill(struct exo_view_slot *slot, struct exo_object *object)
@@ -309,6 +313,7 @@ void exo_view_slot_end(struct exo_view_slot *slot)
 	}
 	if (view)
 		exo_view_end(view);
+	exo_window_end_sources(slot);
 }
 
 /* ---- mmap ---- */
@@ -322,15 +327,16 @@ static int exo_view_check_flags(struct vm_area_struct *vma)
 	return 0;
 }
 
-static void exo_view_attach_vma(struct exo_view *view, struct vm_area_struct *vma)
+void exo_vma_attach(struct vm_area_struct *vma, struct file *file,
+		    const struct vm_operations_struct *ops, void *data)
 {
-	vma_set_file(vma, view->file);
+	vma_set_file(vma, file);
 	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	vm_flags_clear(vma, VM_MAYEXEC);
 	if (!(vma->vm_flags & VM_WRITE))
 		vm_flags_clear(vma, VM_MAYWRITE);
-	vma->vm_ops = &exo_view_vm_ops;
-	vma->vm_private_data = view;
+	vma->vm_ops = ops;
+	vma->vm_private_data = data;
 }
 
 static int exo_view_map(struct exo_view_slot *slot, struct exo_object *object,
@@ -343,7 +349,7 @@ static int exo_view_map(struct exo_view_slot *slot, struct exo_object *object,
 	guard(mutex)(&slot->lock);
 	ret = exo_view_slot_fill(slot, object);
 	if (!ret)
-		exo_view_attach_vma(slot->view, vma);
+		exo_vma_attach(vma, slot->view->file, &exo_view_vm_ops, slot->view);
 	return ret;
 }
 
@@ -356,6 +362,8 @@ int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (ret)
 		return ret;
+	if (!id && page == EXO_WINDOW_PAGE)
+		return exo_window_mmap(session, vma);
 	if (id > EXO_CAPS_MAX || page + vma_pages(vma) > BIT_ULL(EXO_VIEW_PAGE_BITS))
 		return -EINVAL;
 	vma->vm_pgoff = page;

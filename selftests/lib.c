@@ -64,6 +64,8 @@ const struct command commands[] = {
 	COMMAND(EXO_QUEUE_EVENTFD, exo_queue_eventfd),
 	{ "EXO_WAIT", EXO_WAIT, sizeof(struct exo_wait), 0, EXO_WAIT_EVENTS },
 	COMMAND_RESERVED(EXO_EVENTS_CREATE, exo_events_create),
+	COMMAND_RESERVED(EXO_WINDOW_SET, exo_window_set),
+	COMMAND(EXO_WINDOW_DIRTY, exo_window_dirty),
 	{ "EXO_TOKEN_CREATE", EXO_TOKEN_CREATE, sizeof(struct exo_token_create),
 	  offsetof(struct exo_token_create, __reserved), EXO_TOKEN_UID },
 	COMMAND(EXO_TOKEN_REDEEM, exo_token_redeem),
@@ -288,6 +290,102 @@ int mem_adopt(int fd, __u32 controller, __u32 rights, const void *at, __u64 byte
 	if (!ret)
 		*cap = arg.out_cap;
 	return ret;
+}
+
+void *window_create(int fd, __u64 bytes)
+{
+	const __u64 room = bytes + HUGE_PAGE;
+	char *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *aligned;
+
+	if (at == MAP_FAILED)
+		return MAP_FAILED;
+	aligned = at + (-(uintptr_t)at & (HUGE_PAGE - 1));
+	munmap(at, (size_t)(aligned - at));
+	munmap(aligned + bytes, room - bytes - (size_t)(aligned - at));
+	at = mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		  (off_t)EXO_WINDOW_OFFSET);
+	if (at == MAP_FAILED)
+		munmap(aligned, bytes);
+	return at;
+}
+
+int window_set(int fd, const void *window, const struct exo_window_op *ops, __u32 count)
+{
+	struct exo_window_set arg = {
+		.window = (uintptr_t)window,
+		.ops = (uintptr_t)ops,
+		.count = count,
+	};
+
+	return call(fd, EXO_WINDOW_SET, &arg);
+}
+
+int window_map(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
+	       __u32 access)
+{
+	const struct exo_window_op op = {
+		.op = EXO_WINDOW_MAP,
+		.first = first,
+		.count = count,
+		.frames = frames,
+		.page = page,
+		.access = access,
+	};
+
+	return window_set(fd, window, &op, 1);
+}
+
+int window_map_large(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
+		     __u32 access)
+{
+	const struct exo_window_op op = {
+		.op = EXO_WINDOW_MAP,
+		.first = first,
+		.count = count,
+		.frames = frames,
+		.page = page,
+		.access = access,
+		.order = EXO_ORDER_2M,
+	};
+
+	return window_set(fd, window, &op, 1);
+}
+
+int window_unmap(int fd, const void *window, __u64 first, __u32 count)
+{
+	const struct exo_window_op op = {
+		.op = EXO_WINDOW_UNMAP,
+		.first = first,
+		.count = count,
+	};
+
+	return window_set(fd, window, &op, 1);
+}
+
+int window_protect(int fd, const void *window, __u64 first, __u32 count, __u32 access)
+{
+	const struct exo_window_op op = {
+		.op = EXO_WINDOW_PROTECT,
+		.first = first,
+		.count = count,
+		.access = access,
+	};
+
+	return window_set(fd, window, &op, 1);
+}
+
+int window_dirty(int fd, const void *window, __u64 first, __u32 count, __u64 *bitmap)
+{
+	struct exo_window_dirty arg = {
+		.window = (uintptr_t)window,
+		.first = first,
+		.count = count,
+		.bitmap = (uintptr_t)bitmap,
+	};
+	int ret = call(fd, EXO_WINDOW_DIRTY, &arg);
+
+	return ret ? ret : (int)arg.out_dirty;
 }
 
 __u64 memory_adopted(int fd)

@@ -111,6 +111,18 @@ int frames_alloc(int fd, __u32 pool, __u32 order, __u32 count, __s32 node,
 		 struct exo_frames_alloc *out);
 int frames_names(int fd, __u32 frames, __u32 first, __u32 count, struct exo_frame_name *names);
 int mem_adopt(int fd, __u32 controller, __u32 rights, const void *at, __u64 bytes, __u32 *cap);
+/* A window, at a multiple of 2 MiB; MAP_FAILED and errno. */
+void *window_create(int fd, __u64 bytes);
+int window_set(int fd, const void *window, const struct exo_window_op *ops, __u32 count);
+/* One operation each; entries and pages are of 4 KiB. */
+int window_map(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
+	       __u32 access);
+int window_map_large(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
+		     __u32 access);
+int window_unmap(int fd, const void *window, __u64 first, __u32 count);
+int window_protect(int fd, const void *window, __u64 first, __u32 count, __u32 access);
+/* How many are dirty, or a negative errno. */
+int window_dirty(int fd, const void *window, __u64 first, __u32 count, __u64 *bitmap);
 /* Pages that are pinned for all sessions. */
 __u64 memory_adopted(int fd);
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap);

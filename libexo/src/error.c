@@ -244,6 +244,12 @@ static const struct {
 	       "which can be registered for READ alone"),
 	REASON(UNSHARED, "capability {value} is to memory of the program's own, which cannot be "
 			 "given to others"),
+	REASON(NO_WINDOW, "no window of this session begins at {xvalue} in this process"),
+	REASON(EMPTY, "entry {value} of the window is empty: map a frame there first"),
+	REASON(LARGE, "a part of the 2 MiB entry {value} of the window would be cut out: it is "
+		      "changed, and asked about, as a whole"),
+	REASON(ENTRY_RIGHT, "the capability that entry {value} of the window was mapped with has "
+			    "not the right to WRITE"),
 #undef REASON
 };
 

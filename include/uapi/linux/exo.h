@@ -21,7 +21,8 @@
  *    EACCES (right not held, or PROT_EXEC), ERANGE (outside the capability's range,
  *    or across the two regions of a queue), EINVAL (MAP_PRIVATE, or /dev/exo was not
  *    opened for reading and writing), ENOMEM. Such a mapping is undone whole or not
- *    at all: munmap() of a part, mremap() are EINVAL, mprotect() is EACCES.
+ *    at all: munmap() of a part, mremap() are EINVAL, mprotect() is EACCES. At
+ *    EXO_WINDOW_OFFSET it makes a window.
  *  - detail is 0 or the address of a struct exo_detail, written when something
  *    was refused and left alone otherwise. An address that cannot be written is
  *    ignored: the result of the call stands.
@@ -41,7 +42,8 @@
  *              the file and of who calls)
  *  EBADF       session_fd is not a session; eventfd is not an eventfd
  *  ENOENT      no such capability in this session; no such namespace; not
- *              attached; a token that cannot be redeemed
+ *              attached; a token that cannot be redeemed; no window there, or an entry
+ *              of it that is empty
  *  ENODEV      no such controller, or it was unbound or has failed for good
  *  EACCES      the capability does not carry the right
  *  ERANGE      outside the capability's range or the attached extents
@@ -65,7 +67,8 @@
  *              namespace was detached or formatted
  *  ETIMEDOUT   the device did not answer an admin command in time
  *  EIO         the device refused an admin command
- *  EINTR       a fatal signal arrived; nothing was changed. For EXO_WAIT: any signal
+ *  EINTR       a fatal signal arrived; nothing was changed (EXO_WINDOW_SET: by what was left
+ *              to do). For EXO_WAIT: any signal
  */
 #ifndef _UAPI_LINUX_EXO_H
 #define _UAPI_LINUX_EXO_H
@@ -113,6 +116,8 @@
 #define EXO_TOKEN_CANCEL _IO(EXO_IOC_MAGIC, 0x42)
 #define EXO_WAIT _IO(EXO_IOC_MAGIC, 0x50)
 #define EXO_EVENTS_CREATE _IO(EXO_IOC_MAGIC, 0x51)
+#define EXO_WINDOW_SET _IO(EXO_IOC_MAGIC, 0x60)
+#define EXO_WINDOW_DIRTY _IO(EXO_IOC_MAGIC, 0x61)
 
 /* Limits that are part of the ABI */
 #define EXO_DEPTH_MAX 32		/* nodes from a root (0) to a capability */
@@ -131,7 +136,11 @@
 #define EXO_RECORDS_MAX 65536	  /* entries of one EXO_REVOKE or EXO_TREE_LIST */
 #define EXO_EVENTS_MIN 16	  /* entries of an event ring */
 #define EXO_EVENTS_MAX 4096
-#define EXO_IDENTIFY_BYTES 4096u /* of an Identify data structure */
+#define EXO_IDENTIFY_BYTES 4096u	  /* of an Identify data structure */
+#define EXO_WINDOW_OFFSET (1ull << 42)	  /* for mmap() of a session: a new window */
+#define EXO_WINDOW_BYTES_MAX (1ull << 42) /* of one window */
+#define EXO_WINDOW_OPS_MAX 4096		  /* operations of one EXO_WINDOW_SET */
+#define EXO_WINDOW_PAGES_MAX (1u << 20)	  /* entries that one call may be about */
 
 /**
  * enum exo_type - what a capability is a right to
@@ -260,6 +269,11 @@ enum exo_reason {
 	EXO_REASON_MEMLOCK = 62, /* EDQUOT: value: bytes; limit: bytes that RLIMIT_MEMLOCK leaves */
 	EXO_REASON_PIN = 63, /* EFAULT: value: first address that cannot be pinned; limit: rights */
 	EXO_REASON_UNSHARED = 64, /* EINVAL: offset; value: the capability, to adopted memory */
+	/* windows; index: the operation */
+	EXO_REASON_NO_WINDOW = 65, /* ENOENT: value: the address, where no window begins */
+	EXO_REASON_EMPTY = 66,	   /* ENOENT: value: the first entry that is empty */
+	EXO_REASON_LARGE = 67, /* EINVAL: value: the first entry of the 2 MiB that would be cut */
+	EXO_REASON_ENTRY_RIGHT = 68, /* EACCES: value: the first such entry; limit: right missing */
 };
 
 /**
@@ -283,13 +297,14 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_UNSHARED
+#define EXO_REASON_MAX EXO_REASON_ENTRY_RIGHT
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
 #define EXO_FEATURE_QUEUE_CHECKED (1ull << 1)
 #define EXO_FEATURE_QUEUE_DIRECT (1ull << 2) /* where the function allows it */
 #define EXO_FEATURE_MEM_ADOPT (1ull << 3)
+#define EXO_FEATURE_WINDOW (1ull << 4)
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers
@@ -1773,6 +1788,134 @@ struct exo_wait {
 	__u32 out_events;
 	__aligned_u64 deadline;
 	__aligned_u64 out_ready;
+};
+
+/* op of struct exo_window_op */
+#define EXO_WINDOW_MAP 1     /* the entries become frames */
+#define EXO_WINDOW_UNMAP 2   /* they become empty */
+#define EXO_WINDOW_PROTECT 3 /* they keep their frames, and get another access */
+
+/**
+ * struct exo_window_op - what becomes of some entries of a window
+ * @first: the first entry, in pages of 4 KiB from the beginning of the window
+ * @count: entries, in pages of 4 KiB, 1 or more
+ * @op: EXO_WINDOW_MAP, EXO_WINDOW_UNMAP or EXO_WINDOW_PROTECT
+ * @access: EXO_RIGHT_READ, EXO_RIGHT_READ | EXO_RIGHT_WRITE, or 0: the entry has its frame and
+ *	cannot be touched. Of EXO_WINDOW_UNMAP: must be 0
+ * @order: of EXO_WINDOW_MAP: EXO_ORDER_4K or EXO_ORDER_2M; else must be 0
+ * @frames: of EXO_WINDOW_MAP: frames capability with EXO_RIGHT_READ, and EXO_RIGHT_WRITE if
+ *	@access has that; else must be 0
+ * @__reserved: must be 0
+ * @page: of EXO_WINDOW_MAP: the first frame, in pages of 4 KiB and the numbering of @frames;
+ *	else must be 0
+ *
+ * Any page of frames of either order can be an entry of 4 KiB. An entry of EXO_ORDER_2M is a
+ * unit of that order of frames of that order: @first, @count, @page and the address of the
+ * window are multiples of 2 MiB. It is one page table entry where the kernel allows it
+ * (transparent huge pages are on, and the 2 MiB have not had entries of 4 KiB before); else
+ * it is as if. It is unmapped and re-protected as a whole, or replaced as a whole.
+ *
+ * EXO_WINDOW_MAP replaces what is there. Of the frame that is there already, at the
+ * same order and by the same capability, it is EXO_WINDOW_PROTECT.
+ */
+struct exo_window_op {
+	__aligned_u64 first;
+	__u32 count;
+	__u32 op;
+	__u32 access;
+	__u32 order;
+	__u32 frames;
+	__u32 __reserved;
+	__aligned_u64 page;
+};
+
+/**
+ * struct exo_window_set - ioctl(EXO_WINDOW_SET): map, unmap and re-protect entries of a window
+ * @size: sizeof(struct exo_window_set)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @window: address at which the window begins
+ * @ops: address of @count operations (struct exo_window_op), done in their order
+ * @count: 1 to EXO_WINDOW_OPS_MAX. Together they may be about EXO_WINDOW_PAGES_MAX entries
+ * @__reserved: must be 0
+ *
+ * A window is made by mmap() of the session at EXO_WINDOW_OFFSET: PROT_READ | PROT_WRITE,
+ * MAP_SHARED, EXO_WINDOW_BYTES_MAX at most (EINVAL; EACCES for another protection). All its
+ * entries are empty. It ends with munmap(), of all of it at once, with exec and with the process;
+ * a child of fork() does not have it. It is known by its address, in the process that
+ * made it, to the session that made it; there may be many, and many of the same frames,
+ * each with accesses of its own. Its table is charged to the memory cgroup: 8 bytes for each
+ * page, for each 2 MiB in which there ever was an entry. So are its page tables, as those of
+ * any memory: at the limit the table is ENOMEM, and for page tables the cgroup may kill.
+ *
+ * A touch that the entry does not allow is SIGBUS, in a system call EFAULT. Nothing in a window
+ * can be executed, inherited, or be the buffer of what takes a reference to pages (O_DIRECT).
+ *
+ * An entry lives as long as the capability it was mapped with: when that is dropped or taken,
+ * its entries in all windows go before the frames do. They are empty then, and their dirty
+ * bits are lost.
+ *
+ * When a call returns, no CPU uses what the entries were before. Entries that lie side by side
+ * are best set by operations that follow each other, in ascending order: then they cost
+ * one flush of the CPUs' translations, not one each. More access costs none.
+ *
+ * An operation is done whole or not at all. At the first that is refused the call ends with its
+ * error: those before it are done, it and those after it are not. index in the detail is
+ * its number, that is how many were done, and field its place in struct exo_window_op. If the call
+ * itself is refused (index 0; NO_WINDOW, or a field of this structure) nothing was done.
+ *
+ * Errors: ENOENT no window there, no such capability, or EXO_WINDOW_PROTECT of an entry that is
+ * empty; EINVAL @count, an operation, access, order or alignment that there is not, too many
+ * entries, not frames, or a part of an entry of 2 MiB; EOPNOTSUPP a reserved field of an
+ * operation; EACCES, ESTALE, ERANGE beyond the window or the capability's range, EOVERFLOW,
+ * EFAULT @ops, ENOMEM, EINTR.
+ */
+struct exo_window_set {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__aligned_u64 window;
+	__aligned_u64 ops;
+	__u32 count;
+	__u32 __reserved;
+};
+
+/**
+ * struct exo_window_dirty - ioctl(EXO_WINDOW_DIRTY): read and clear dirty bits of a window
+ * @size: sizeof(struct exo_window_dirty)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @window: address at which the window begins
+ * @first: the first entry, in pages of 4 KiB
+ * @bitmap: address of (@count + 63) / 64 words (__u64): bit i % 64 of word i / 64 is that of
+ *	entry @first + i. All of them are written
+ * @count: entries, 1 to EXO_WINDOW_PAGES_MAX. A part of an entry of 2 MiB is EINVAL
+ * @out_dirty: bits that are set
+ *
+ * An entry is dirty if there was a write through it since it was mapped or this was last
+ * asked; writes through other windows, by devices or by the kernel's own mapping do not count.
+ * The bit survives EXO_WINDOW_PROTECT, not EXO_WINDOW_UNMAP or the mapping of another frame. Of
+ * an entry of 2 MiB all 512 bits are set if any of it was written.
+ *
+ * No write is missed: one that happens during the call is either told by it, and
+ * is in memory when it returns, or by the next. To have all there is and no more, first
+ * re-protect the entries to EXO_RIGHT_READ.
+ *
+ * If @bitmap cannot be written (EFAULT), or on EINTR, the bits stay set. Part of @bitmap may
+ * have been written.
+ *
+ * Errors: ENOENT no window there, EINVAL @count, or a part of an entry of 2 MiB, ERANGE beyond
+ * the window, EOVERFLOW, EFAULT, ENOMEM, EINTR.
+ */
+struct exo_window_dirty {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__aligned_u64 window;
+	__aligned_u64 first;
+	__aligned_u64 bitmap;
+	__u32 count;
+	__u32 out_dirty;
 };
 
 #define EXO_INFO_PAGE_OFFSET 0	/* of the info page, for mmap() of a session: one page, PROT_READ */

@@ -65,6 +65,8 @@ EXO_SYS(token_redeem, EXO_TOKEN_REDEEM)
 EXO_SYS(token_cancel, EXO_TOKEN_CANCEL)
 EXO_SYS(wait, EXO_WAIT)
 EXO_SYS(events_create, EXO_EVENTS_CREATE)
+EXO_SYS(window_set, EXO_WINDOW_SET)
+EXO_SYS(window_dirty, EXO_WINDOW_DIRTY)
 
 #undef EXO_SYS
 

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page table entries of a window: a cache of its table. They appear under the window's lock,
+ * and where the table allows it; before the lock is let go by who made the table allow
+ * less, they are lowered or gone, and the CPUs' translations with them.
+ *
+ * Only the kernel's own functions take rights away: unmap_mapping_pages() and
+ * wp_shared_mapping_range(), each one flush a run. apply_to_page_range() fills entries that
+ * are empty, reads dirty bits, and makes entries writable that were not: what gives more
+ * needs no flush.
+ *
+ * The dirty bit of an entry of 4 KiB is that of its page table entry, and EXO_ENTRY_DIRTY from
+ * when that went. wp_shared_mapping_range() and clean_record_shared_mapping_range() warn of
+ * 2 MiB that can be written: they are kept away from those, which have only
+ * EXO_ENTRY_DIRTY, set when the first write makes them writable.
+ */
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+#include "cap.h"
+#include "compat.h"
+#include "window.h"
+
+/**
+ * struct exo_fill - a walk over page table entries of one chunk
+ * @window: whose
+ * @vma: it
+ * @chunk: what they shall be
+ * @source: of the entry before
+ */
+struct exo_fill {
+	struct exo_window *window;
+	struct vm_area_struct *vma;
+	u64 *chunk;
+	struct exo_window_source *source;
+};
+
+static u64 exo_vma_entry(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return (addr - vma->vm_start) >> PAGE_SHIFT;
+}
+
+static unsigned long exo_vma_address(const struct vm_area_struct *vma, u64 at)
+{
+	return vma->vm_start + (at << PAGE_SHIFT);
+}
+
+static bool exo_fill_pfn(struct exo_fill *fill, u64 entry, struct exo_pfn *at)
+{
+	struct exo_object *object;
+
+	if (!fill->source || fill->source->id != exo_entry_source(entry))
+		fill->source = xa_load(&fill->window->sources, exo_entry_source(entry));
+	if (!fill->source)
+		return false;
+	object = fill->source->cap->object;
+	*at = (struct exo_pfn){ .order = EXO_ORDER_4K };
+	return object->ops->map_pfn(object, exo_entry_page(entry), at);
+}
+
+bool exo_window_pfn(struct exo_window *window, u64 entry, struct exo_pfn *at)
+{
+	struct exo_fill fill = { .window = window };
+
+	lockdep_assert_held(&window->lock);
+	return exo_fill_pfn(&fill, entry, at);
+}
+
+/* ---- filling ---- */
+
+/* 2 MiB are written through small entries only after EXO_ENTRY_DIRTY was set. */
+static bool exo_entry_writable(u64 entry)
+{
+	if (!(entry & EXO_ENTRY_WRITE))
+		return false;
+	return !(entry & EXO_ENTRY_LARGE) || (entry & EXO_ENTRY_DIRTY);
+}
+
+static pgprot_t exo_entry_prot(const struct vm_area_struct *vma, bool writable)
+{
+	return vm_get_page_prot(writable ? vma->vm_flags : vma->vm_flags & ~VM_WRITE);
+}
+
+/* Under the page table's lock. What is neither present nor none is nobody's: a marker. */
+static int exo_fill_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	struct exo_fill *fill = data;
+	struct vm_area_struct *vma = fill->vma;
+	u64 entry = exo_chunk_entry(fill->chunk, exo_vma_entry(vma, addr));
+	bool writable = exo_entry_writable(entry);
+	pte_t old = ptep_get(pte);
+	struct exo_pfn at;
+
+	if (!(entry & EXO_ENTRY_READ))
+		return 0;
+	if (pte_present(old)) {
+		if (writable && !pte_write(old))
+			exo_pte_allow_write(vma, addr, pte, old);
+		return 0;
+	}
+	if (!exo_fill_pfn(fill, entry, &at))
+		return -EFAULT;
+	set_pte_at(vma->vm_mm, addr, pte,
+		   pte_mkspecial(pfn_pte(at.pfn, exo_entry_prot(vma, writable))));
+	return 0;
+}
+
+/* Within one chunk, without a page table entry of 2 MiB. */
+static int exo_fill_chunk(struct exo_window *window, struct vm_area_struct *vma, u64 *chunk,
+			  u64 first, u64 end)
+{
+	struct exo_fill fill = { .window = window, .vma = vma, .chunk = chunk };
+
+	return apply_to_page_range(vma->vm_mm, exo_vma_address(vma, first),
+				   (end - first) << PAGE_SHIFT, exo_fill_pte, &fill);
+}
+
+int exo_window_fill(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end)
+{
+	lockdep_assert_held(&window->lock);
+	return exo_fill_chunk(window, vma, exo_window_chunk(window, first), first, end);
+}
+
+/*
+ * What is not filled for want of memory is at a touch. So are 2 MiB: handle_mm_fault(), the way
+ * to those, takes the window's lock itself.
+ */
+static void exo_settle_fill(struct exo_window *window, struct vm_area_struct *vma, u64 first,
+			    u64 end)
+{
+	u64 at, last;
+
+	for (at = first; exo_window_run(window, &at, &last, end, EXO_ENTRY_READ); at = last) {
+		for (; at < last; at = exo_chunk_end(at, last)) {
+			u64 *chunk = exo_window_chunk(window, at);
+
+			if (!exo_chunk_large(chunk))
+				exo_fill_chunk(window, vma, chunk, at, exo_chunk_end(at, last));
+			cond_resched();
+		}
+	}
+}
+
+/* ---- withdrawing ---- */
+
+static void exo_settle_lower(struct exo_window *window, u64 first, u64 end)
+{
+	u64 last;
+
+	for (; exo_window_run(window, &first, &last, end, EXO_ENTRY_LOWER); first = last)
+		wp_shared_mapping_range(window->file->f_mapping, first, last - first);
+}
+
+/* It cannot be written any more: its dirty bit is what it will be. */
+static int exo_harvest_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	struct exo_fill *fill = data;
+	pte_t old = ptep_get(pte);
+
+	if (pte_present(old) && pte_dirty(old))
+		fill->chunk[exo_vma_entry(fill->vma, addr) & (EXO_CHUNK - 1)] |= EXO_ENTRY_DIRTY;
+	return 0;
+}
+
+static void exo_settle_harvest(struct exo_window *window, struct vm_area_struct *vma, u64 first,
+			       u64 end)
+{
+	struct exo_fill fill = { .window = window, .vma = vma };
+	u64 at, next, last;
+
+	for (at = first; exo_window_run(window, &at, &last, end, EXO_ENTRY_HARVEST); at = last) {
+		for (; at < last; at = next) {
+			next = exo_chunk_end(at, last);
+			fill.chunk = exo_window_chunk(window, at);
+			apply_to_existing_page_range(vma->vm_mm, exo_vma_address(vma, at),
+						     (next - at) << PAGE_SHIFT, exo_harvest_pte,
+						     &fill);
+		}
+	}
+}
+
+static void exo_chunk_done(u64 *chunk, u64 at, u64 end)
+{
+	u64 *entry = &chunk[at & (EXO_CHUNK - 1)], n = end - at;
+
+	if (exo_chunk_large(chunk)) {
+		chunk[0] &= ~EXO_ENTRY_TODO;
+		return;
+	}
+	for (; n--; entry++)
+		*entry &= ~EXO_ENTRY_TODO;
+}
+
+static void exo_settle_done(struct exo_window *window, u64 first, u64 end)
+{
+	u64 at, next;
+
+	for (at = first; at < end; at = next) {
+		u64 *chunk = exo_window_chunk(window, at);
+
+		next = exo_chunk_end(at, end);
+		if (chunk)
+			exo_chunk_done(chunk, at, next);
+	}
+}
+
+void exo_window_zap(struct exo_window *window, u64 first, u64 end)
+{
+	struct address_space *mapping = window->file->f_mapping;
+	u64 at, last;
+
+	lockdep_assert_held_write(&window->lock);
+	for (at = first; exo_window_run(window, &at, &last, end, EXO_ENTRY_ZAP); at = last) {
+		unmap_mapping_pages(mapping, at, last - at, true);
+		exo_settle_done(window, at, last);
+		cond_resched();
+	}
+}
+
+void exo_window_settle(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end)
+{
+	u64 at = first, last;
+
+	lockdep_assert_held_write(&window->lock);
+	if (exo_window_run(window, &at, &last, end, EXO_ENTRY_TODO)) {
+		exo_settle_lower(window, at, end);
+		exo_settle_harvest(window, vma, at, end);
+		exo_window_zap(window, at, end);
+		exo_settle_done(window, at, end);
+	}
+	exo_settle_fill(window, vma, first, end);
+}

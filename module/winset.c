@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * EXO_WINDOW_SET: map, unmap and re-protect entries of a window.
+ *
+ * Each operation is checked, then done to the table, where it also notes what page table
+ * entries need. When all are done, or one was refused, page table entries are made to
+ * follow, a span of entries at a time: what goes goes in one flush each span, and then what can be
+ * touched is filled. All this under the window's lock: nobody sees the middle of it, and a
+ * capability that ends meanwhile waits.
+ */
+#include <linux/cleanup.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "cap.h"
+#include "frames.h"
+#include "ioctl.h"
+#include "params.h"
+#include "window.h"
+
+#define EXO_OPS_ON_STACK 4 /* a batch of so many needs no allocation */
+
+/*
+ * Entries between two operations of the same kind that are taken along, so that there is one
+ * flush and not two: they are filled again at once, for less than a flush costs.
+ */
+#define EXO_SPAN_GAP 16
+
+/**
+ * struct exo_batch - operations under way
+ * @call: the call
+ * @window: with its lock
+ * @vma: its VMA, with mmap_lock
+ * @ops: the operations; the first @spans of them are spans of entries that were changed
+ * @spans: how many
+ * @pages: entries that the operations so far were about
+ * @cap: the number of the capability that was named last; 0: none was
+ * @source: its source
+ * @old: the source of the entry that was replaced last; NULL: none was
+ */
+struct exo_batch {
+	struct exo_call *call;
+	struct exo_window *window;
+	struct vm_area_struct *vma;
+	struct exo_window_op *ops;
+	u32 spans;
+	u64 pages;
+	u32 cap;
+	struct exo_window_source *source;
+	struct exo_window_source *old;
+};
+
+/* ---- what an operation may say ---- */
+
+static int exo_op_value(struct exo_batch *batch, u32 field, u64 value, u64 limit)
+{
+	return exo_refuse(batch->call, -EINVAL, EXO_REASON_VALUE, field, value, limit);
+}
+
+/* What only EXO_WINDOW_MAP has. */
+static int exo_op_check_rest(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	if (op->order)
+		return exo_op_value(batch, EXO_FIELD(window_op, order), op->order, 0);
+	if (op->frames)
+		return exo_op_value(batch, EXO_FIELD(window_op, frames), op->frames, 0);
+	if (op->page)
+		return exo_op_value(batch, EXO_FIELD(window_op, page), op->page, 0);
+	if (op->op == EXO_WINDOW_UNMAP && op->access)
+		return exo_op_value(batch, EXO_FIELD(window_op, access), op->access, 0);
+	return 0;
+}
+
+static int exo_op_check_order(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	const u32 within = EXO_CHUNK - 1;
+
+	if (op->order == EXO_ORDER_4K)
+		return 0;
+	if (op->order != EXO_ORDER_2M)
+		return exo_op_value(batch, EXO_FIELD(window_op, order), op->order, EXO_ORDER_2M);
+	if (batch->vma->vm_start & (PMD_SIZE - 1))
+		return exo_op_value(batch, EXO_FIELD(window_op, order), op->order, EXO_ORDER_4K);
+	if (op->first & within)
+		return exo_op_value(batch, EXO_FIELD(window_op, first), op->first, 0);
+	if (op->count & within)
+		return exo_op_value(batch, EXO_FIELD(window_op, count), op->count, 0);
+	if (op->page & within)
+		return exo_op_value(batch, EXO_FIELD(window_op, page), op->page, 0);
+	return 0;
+}
+
+static int exo_op_check_form(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	const u32 access = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
+
+	if (op->__reserved)
+		return exo_refuse(batch->call, -EOPNOTSUPP, EXO_REASON_RESERVED,
+				  EXO_FIELD(window_op, __reserved), op->__reserved, 0);
+	if (op->access && op->access != EXO_RIGHT_READ && op->access != access)
+		return exo_op_value(batch, EXO_FIELD(window_op, access), op->access, access);
+	switch (op->op) {
+	case EXO_WINDOW_MAP:
+		return exo_op_check_order(batch, op);
+	case EXO_WINDOW_UNMAP:
+	case EXO_WINDOW_PROTECT:
+		return exo_op_check_rest(batch, op);
+	default:
+		return exo_op_value(batch, EXO_FIELD(window_op, op), op->op, EXO_WINDOW_PROTECT);
+	}
+}
+
+static int exo_op_check_range(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	struct exo_call *call = batch->call;
+	u64 end, cut, pages = batch->window->pages;
+
+	if (!op->count || op->count > EXO_WINDOW_PAGES_MAX - batch->pages)
+		return exo_op_value(batch, EXO_FIELD(window_op, count), op->count,
+				    EXO_WINDOW_PAGES_MAX - batch->pages);
+	if (check_add_overflow(op->first, (u64)op->count, &end))
+		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW,
+				  EXO_FIELD(window_op, first), op->first, op->count);
+	if (op->first >= pages)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(window_op, first),
+				  op->first, pages);
+	if (end > pages)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(window_op, count),
+				  pages, pages);
+	cut = exo_window_cut(batch->window, op->first, end);
+	if (cut != U64_MAX)
+		return exo_refuse(call, -EINVAL, EXO_REASON_LARGE, EXO_FIELD(window_op, first), cut,
+				  EXO_CHUNK);
+	return 0;
+}
+
+/* ---- the frames that EXO_WINDOW_MAP names ---- */
+
+static int exo_op_check_frames(struct exo_batch *batch, const struct exo_window_op *op,
+			       const struct exo_cap *cap)
+{
+	u32 order = exo_frames_of(cap->object)->order;
+	u64 end, first = cap->start << order, limit = (cap->start + cap->len) << order;
+	struct exo_call *call = batch->call;
+
+	if (op->access & ~cap->rights)
+		return exo_refuse(call, -EACCES, EXO_REASON_RIGHT, EXO_FIELD(window_op, frames),
+				  op->access & ~cap->rights, cap->rights);
+	if (op->order > order)
+		return exo_op_value(batch, EXO_FIELD(window_op, order), op->order, order);
+	if (check_add_overflow(op->page, (u64)op->count, &end))
+		return exo_refuse(call, -EOVERFLOW, EXO_REASON_OVERFLOW, EXO_FIELD(window_op, page),
+				  op->page, op->count);
+	if (op->page < first || op->page >= limit)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(window_op, page),
+				  op->page, limit);
+	if (end > limit)
+		return exo_refuse(call, -ERANGE, EXO_REASON_RANGE, EXO_FIELD(window_op, count),
+				  limit, limit);
+	return 0;
+}
+
+static int exo_op_find_source(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	const u32 field = EXO_FIELD(window_op, frames);
+	struct exo_window_source *source;
+
+	/* It cannot end before the lock is let go. */
+	if (batch->cap && batch->cap == op->frames)
+		return 0;
+	batch->cap = 0;
+	struct exo_cap *cap __free(exo_cap_put) =
+		exo_cap_get(batch->call, field, op->frames, EXO_TYPE_FRAMES, EXO_RIGHT_READ);
+	if (IS_ERR(cap))
+		return PTR_ERR(cap);
+	source = exo_window_source(batch->window, cap);
+	if (source == ERR_PTR(-ESTALE))
+		return exo_refuse(batch->call, -ESTALE, EXO_REASON_STALE, field, op->frames, 0);
+	if (IS_ERR(source))
+		return exo_refuse(batch->call, -ENOMEM, EXO_REASON_MEMORY, field, 0, 0);
+	batch->cap = op->frames;
+	batch->source = source;
+	return 0;
+}
+
+/* ---- entries ---- */
+
+static void exo_entry_set(u64 *entry, u64 value)
+{
+	WRITE_ONCE(*entry, value);
+}
+
+/* What another frame, or none, comes in place of: its page table entry goes, as it is. */
+static u64 exo_entry_stale(u64 old)
+{
+	return old & (EXO_ENTRY_READ | EXO_ENTRY_ZAP) ? EXO_ENTRY_ZAP : 0;
+}
+
+/* @entry is to be of no source, or of another. */
+static void exo_entry_release(struct exo_batch *batch, u64 entry, u64 pages)
+{
+	u32 id = exo_entry_source(entry);
+
+	if (!id)
+		return;
+	if (!batch->old || batch->old->id != id)
+		batch->old = xa_load(&batch->window->sources, id);
+	batch->old->entries -= pages;
+}
+
+/* The same frame, with another access. */
+static void exo_entry_protect(u64 *entry, u64 access)
+{
+	u64 old = *entry, todo = old & EXO_ENTRY_TODO;
+
+	/* If it is to go anyhow, it is not of this frame. */
+	if (!(todo & EXO_ENTRY_ZAP)) {
+		if (old & ~access & EXO_ENTRY_WRITE)
+			todo |= EXO_ENTRY_LOWER;
+		if (old & ~access & EXO_ENTRY_READ)
+			todo |= EXO_ENTRY_HARVEST | EXO_ENTRY_ZAP;
+	}
+	exo_entry_set(entry, (old & ~(EXO_ENTRY_ACCESS | EXO_ENTRY_TODO)) | access | todo);
+}
+
+/* Of 2 MiB: whatever becomes less comes anew at the next touch; it is dirty if it was. */
+static void exo_entry_protect_large(u64 *entry, u64 access)
+{
+	u64 old = *entry, todo = old & EXO_ENTRY_ZAP;
+
+	if (old & ~access & EXO_ENTRY_ACCESS)
+		todo |= EXO_ENTRY_ZAP;
+	exo_entry_set(entry, (old & ~EXO_ENTRY_ACCESS) | access | todo);
+}
+
+/* 2 MiB become 512 entries, all of which are replaced at once. */
+static void exo_chunk_break(struct exo_batch *batch, u64 *chunk)
+{
+	u64 stale = exo_entry_stale(chunk[0]);
+	u32 i;
+
+	exo_entry_release(batch, chunk[0], EXO_CHUNK);
+	for (i = 0; i < EXO_CHUNK; i++)
+		exo_entry_set(&chunk[i], stale);
+}
+
+/* ---- the operations, within one chunk ---- */
+
+static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, u64 page,
+			  u64 access)
+{
+	struct exo_window_source *source = batch->source;
+	u64 value = exo_entry(source->id, page, access);
+	u64 *entry = &chunk[at & (EXO_CHUNK - 1)];
+	u64 n = end - at;
+
+	if (exo_chunk_large(chunk))
+		exo_chunk_break(batch, chunk);
+	exo_source_count(source, at, n);
+	for (; n--; entry++, value += BIT_ULL(EXO_ENTRY_PAGE_SHIFT)) {
+		u64 old = *entry;
+
+		exo_entry_release(batch, old, 1);
+		if ((old ^ value) >> EXO_ENTRY_PAGE_SHIFT)
+			exo_entry_set(entry, value | exo_entry_stale(old));
+		else
+			exo_entry_protect(entry, access);
+	}
+}
+
+static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 at, u64 page, u64 access)
+{
+	struct exo_window_source *source = batch->source;
+	u64 value = exo_entry(source->id, page, access | EXO_ENTRY_LARGE), stale = 0;
+	u32 i;
+
+	if (exo_chunk_large(chunk) && !((chunk[0] ^ value) >> EXO_ENTRY_PAGE_SHIFT)) {
+		exo_entry_protect_large(&chunk[0], access);
+		return;
+	}
+	if (exo_chunk_large(chunk))
+		exo_chunk_break(batch, chunk);
+	for (i = 0; i < EXO_CHUNK; i++) {
+		exo_entry_release(batch, chunk[i], 1);
+		stale |= exo_entry_stale(chunk[i]);
+		exo_entry_set(&chunk[i], 0);
+	}
+	exo_source_count(source, at, EXO_CHUNK);
+	exo_entry_set(&chunk[0], value | stale);
+}
+
+static void exo_unmap_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end)
+{
+	u64 *entry = &chunk[at & (EXO_CHUNK - 1)];
+	u64 n = end - at;
+
+	if (exo_chunk_large(chunk)) {
+		exo_chunk_break(batch, chunk);
+		return;
+	}
+	for (; n--; entry++) {
+		exo_entry_release(batch, *entry, 1);
+		exo_entry_set(entry, exo_entry_stale(*entry));
+	}
+}
+
+static void exo_protect_chunk(u64 *chunk, u64 at, u64 end, u64 access)
+{
+	if (exo_chunk_large(chunk)) {
+		exo_entry_protect_large(&chunk[0], access);
+		return;
+	}
+	for (; at < end; at++)
+		exo_entry_protect(&chunk[at & (EXO_CHUNK - 1)], access);
+}
+
+/* ---- the operations ---- */
+
+static int exo_batch_map(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	u64 at, next, end = op->first + op->count;
+	int ret = exo_op_find_source(batch, op);
+
+	if (ret)
+		return ret;
+	ret = exo_op_check_frames(batch, op, batch->source->cap);
+	if (ret)
+		return ret;
+	if (exo_window_make_chunks(batch->window, op->first, end))
+		return exo_refuse(batch->call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	for (at = op->first; at < end; at = next) {
+		u64 *chunk = exo_window_chunk(batch->window, at);
+		u64 page = op->page + (at - op->first);
+
+		next = exo_chunk_end(at, end);
+		if (op->order == EXO_ORDER_2M)
+			exo_map_large(batch, chunk, at, page, op->access);
+		else
+			exo_map_chunk(batch, chunk, at, next, page, op->access);
+		cond_resched();
+	}
+	return 0;
+}
+
+static int exo_batch_unmap(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	u64 at, next, end = op->first + op->count;
+
+	for (at = op->first; at < end; at = next) {
+		u64 *chunk = exo_window_chunk(batch->window, at);
+
+		next = exo_chunk_end(at, end);
+		if (chunk)
+			exo_unmap_chunk(batch, chunk, at, next);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Has each entry a frame, and its source the right? */
+static int exo_batch_may_protect(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	u64 at, next, entry, end = op->first + op->count;
+	struct exo_window_source *source = NULL;
+	struct exo_call *call = batch->call;
+
+	for (at = op->first; at < end; at = next) {
+		entry = exo_window_entry(batch->window, at);
+		next = entry & EXO_ENTRY_LARGE ? exo_chunk_end(at, end) : at + 1;
+		if (!exo_entry_source(entry))
+			return exo_refuse(call, -ENOENT, EXO_REASON_EMPTY,
+					  EXO_FIELD(window_op, first), at, 0);
+		if (!source || source->id != exo_entry_source(entry))
+			source = xa_load(&batch->window->sources, exo_entry_source(entry));
+		if (op->access & ~source->cap->rights)
+			return exo_refuse(call, -EACCES, EXO_REASON_ENTRY_RIGHT,
+					  EXO_FIELD(window_op, access), at,
+					  op->access & ~source->cap->rights);
+	}
+	return 0;
+}
+
+static int exo_batch_protect(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	u64 at, next, end = op->first + op->count;
+	int ret = exo_batch_may_protect(batch, op);
+
+	if (ret)
+		return ret;
+	for (at = op->first; at < end; at = next) {
+		next = exo_chunk_end(at, end);
+		exo_protect_chunk(exo_window_chunk(batch->window, at), at, next, op->access);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* ---- spans ---- */
+
+/* What an entry in between needs, so that @op's flush is one with that of the operation before. */
+static u64 exo_gap_todo(const struct exo_window_op *op, u64 entry)
+{
+	if (entry & EXO_ENTRY_ZAP || !(entry & EXO_ENTRY_READ))
+		return 0;
+	if (op->access)
+		return entry & EXO_ENTRY_WRITE ? EXO_ENTRY_LOWER : 0;
+	return EXO_ENTRY_ZAP | EXO_ENTRY_HARVEST | (entry & EXO_ENTRY_WRITE ? EXO_ENTRY_LOWER : 0);
+}
+
+/* An operation that takes something away, as the one before did, a little further on. */
+static bool exo_span_joins(struct exo_batch *batch, const struct exo_window_op *op,
+			   const struct exo_window_op *before, u64 end)
+{
+	u64 at;
+
+	if (op->op == EXO_WINDOW_MAP || op->op != before->op || op->access != before->access ||
+	    (op->access & EXO_RIGHT_WRITE) || op->first < end || op->first - end > EXO_SPAN_GAP)
+		return false;
+	for (at = end; at < op->first; at++)
+		if (exo_window_entry(batch->window, at) & EXO_ENTRY_LARGE)
+			return false;
+	for (at = end; at < op->first; at++) {
+		u64 *chunk = exo_window_chunk(batch->window, at);
+
+		if (chunk)
+			chunk[at & (EXO_CHUNK - 1)] |=
+				exo_gap_todo(op, chunk[at & (EXO_CHUNK - 1)]);
+	}
+	return true;
+}
+
+/* Spans are kept in place of operations that are done. */
+static void exo_batch_span(struct exo_batch *batch, const struct exo_window_op *op,
+			   const struct exo_window_op *before)
+{
+	struct exo_window_op *span = batch->spans ? &batch->ops[batch->spans - 1] : NULL;
+	u64 end = span ? span->first + span->count : 0;
+
+	if (span && (op->first == end || exo_span_joins(batch, op, before, end))) {
+		span->count = op->first + op->count - span->first;
+		return;
+	}
+	batch->ops[batch->spans].first = op->first;
+	batch->ops[batch->spans].count = op->count;
+	batch->spans++;
+}
+
+static void exo_batch_settle(struct exo_batch *batch)
+{
+	u32 i;
+
+	for (i = 0; i < batch->spans; i++)
+		exo_window_settle(batch->window, batch->vma, batch->ops[i].first,
+				  batch->ops[i].first + batch->ops[i].count);
+}
+
+/* ---- the batch ---- */
+
+static int exo_batch_do(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	int ret = exo_op_check_form(batch, op);
+
+	if (!ret)
+		ret = exo_op_check_range(batch, op);
+	if (ret)
+		return ret;
+	switch (op->op) {
+	case EXO_WINDOW_MAP:
+		return exo_batch_map(batch, op);
+	case EXO_WINDOW_UNMAP:
+		return exo_batch_unmap(batch, op);
+	default:
+		return exo_batch_protect(batch, op);
+	}
+}
+
+static int exo_batch_run(struct exo_batch *batch, u32 count)
+{
+	struct exo_window_op op, before = {};
+	u32 i;
+
+	for (i = 0; i < count; i++, before = op) {
+		int ret = fatal_signal_pending(current) ? -EINTR : 0;
+
+		op = batch->ops[i];
+		if (!ret)
+			ret = exo_batch_do(batch, &op);
+		if (ret) {
+			batch->call->detail.index = i;
+			return ret;
+		}
+		batch->pages += op.count;
+		exo_batch_span(batch, &op, &before);
+	}
+	return 0;
+}
+
+/* 2 MiB, which the kernel's own fault path inserts: best without the window's lock. */
+static void exo_batch_fault_large(struct exo_batch *batch)
+{
+	struct vm_area_struct *vma = batch->vma;
+	u64 at, end;
+	u32 i;
+
+	for (i = 0; i < batch->spans; i++) {
+		at = round_up(batch->ops[i].first, EXO_CHUNK);
+		end = batch->ops[i].first + batch->ops[i].count;
+		for (; at + EXO_CHUNK <= end; at += EXO_CHUNK) {
+			const u64 *chunk = exo_window_chunk(batch->window, at);
+
+			if (chunk && exo_chunk_large(chunk) &&
+			    (READ_ONCE(chunk[0]) & EXO_ENTRY_READ))
+				handle_mm_fault(vma, vma->vm_start + (at << PAGE_SHIFT), 0, NULL);
+			cond_resched();
+		}
+	}
+}
+
+static int exo_window_do(struct exo_call *call, struct exo_window_op *ops)
+{
+	struct exo_window_set *cmd = &call->arg.window_set;
+	struct exo_batch batch = { .call = call, .ops = ops };
+	int ret;
+
+	batch.vma = exo_window_enter(call, EXO_FIELD(window_set, window), cmd->window);
+	if (IS_ERR(batch.vma))
+		return PTR_ERR(batch.vma);
+	batch.window = batch.vma->vm_private_data;
+	ret = exo_batch_run(&batch, cmd->count);
+	exo_batch_settle(&batch);
+	up_write(&batch.window->lock);
+	exo_batch_fault_large(&batch);
+	mmap_read_unlock(batch.vma->vm_mm);
+	return ret;
+}
+
+static int exo_window_check_count(struct exo_call *call)
+{
+	struct exo_window_set *cmd = &call->arg.window_set;
+	struct vm_area_struct *vma;
+
+	if (cmd->count && cmd->count <= EXO_WINDOW_OPS_MAX)
+		return 0;
+	/* That there is no window is said first. */
+	vma = exo_window_enter(call, EXO_FIELD(window_set, window), cmd->window);
+	if (IS_ERR(vma))
+		return PTR_ERR(vma);
+	exo_window_leave(vma);
+	return exo_refuse(call, -EINVAL, EXO_REASON_VALUE, EXO_FIELD(window_set, count), cmd->count,
+			  EXO_WINDOW_OPS_MAX);
+}
+
+int exo_window_set(struct exo_call *call)
+{
+	struct exo_window_set *cmd = &call->arg.window_set;
+	struct exo_window_op few[EXO_OPS_ON_STACK], *ops = few;
+	struct exo_window_op *many __free(kvfree) = NULL;
+	int ret = exo_window_check_count(call);
+
+	if (ret)
+		return ret;
+	if (cmd->count > ARRAY_SIZE(few)) {
+		many = kvmalloc_array(cmd->count, sizeof(*many), EXO_GFP);
+		ops = many;
+	}
+	if (!ops)
+		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	if (copy_from_user(ops, u64_to_user_ptr(cmd->ops), cmd->count * sizeof(*ops)))
+		return -EFAULT;
+	return exo_window_do(call, ops);
+}
