@@ -11,6 +11,7 @@
  *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
  *	<libexo/mem.h>      memory of the program's own, so that the device reaches it
+ *	<libexo/window.h>   addresses whose page table entries the program sets
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
@@ -35,6 +36,7 @@
 #include <libexo/wait.h>
 #include <libexo/buf.h>
 #include <libexo/mem.h>
+#include <libexo/window.h>
 #include <libexo/io.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>

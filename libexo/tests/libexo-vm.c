@@ -951,6 +951,79 @@ static void refused_memory(void)
 	free(own);
 }
 
+static sigjmp_buf touched;
+
+static void on_touch(int signal)
+{
+	siglongjmp(touched, signal);
+}
+
+/* 0, or the signal. */
+static int touch(volatile char *at, bool write)
+{
+	struct sigaction action = { .sa_handler = on_touch }, before;
+	int signal;
+
+	sigaction(SIGBUS, &action, &before);
+	signal = sigsetjmp(touched, 1);
+	if (!signal && write)
+		*at = 1;
+	else if (!signal)
+		(void)*at;
+	sigaction(SIGBUS, &before, NULL);
+	return signal;
+}
+
+static void windows(void)
+{
+	const uint32_t rw = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
+	struct exo_window *w, *none;
+	uint64_t bits;
+	unsigned int done;
+	uint32_t frames;
+
+	begin(EXO_READ | EXO_WRITE, 4, 65536);
+	frames = exo_buf_capability(q, buf);
+	CHECK(frames);
+	CHECK_EQUAL(exo_window_create(x, 1ull << 38, &w), 0);
+	CHECK_EQUAL((uintptr_t)exo_window_entry(w, 0) % (2ul << 20), 0);
+	CHECK_EQUAL(touch(exo_window_entry(w, 3), false), SIGBUS);
+	/* What the window shows is the buffer, which the device reaches. */
+	CHECK_EQUAL(exo_window_map(w, 3, 2, frames, 0, rw), 0);
+	memset(exo_window_entry(w, 3), 0x5a, 4096);
+	CHECK_EQUAL(*(char *)buf, 0x5a);
+	CHECK_EQUAL(exo_window_dirty(w, 0, 64, &bits), 1);
+	CHECK_EQUAL(bits, 1 << 3);
+	CHECK_EQUAL(exo_window_protect(w, 3, 1, EXO_RIGHT_READ), 0);
+	CHECK_EQUAL(touch(exo_window_entry(w, 3), true), SIGBUS);
+	CHECK_EQUAL(touch(exo_window_entry(w, 4), true), 0);
+	{
+		const struct exo_window_op ops[] = {
+			{ .op = EXO_WINDOW_UNMAP, .first = 3, .count = 1 },
+			{ .op = EXO_WINDOW_PROTECT, .first = 3, .count = 2, .access = rw },
+			{ .op = EXO_WINDOW_UNMAP, .first = 4, .count = 1 },
+		};
+
+		CHECK_EQUAL(exo_window_change(w, ops, 3, &done), -ENOENT);
+		CHECK_EQUAL(done, 1);
+		CHECK(strstr(exo_strerror(x, -ENOENT), "operation 1 on a window is refused"));
+		CHECK(strstr(exo_strerror(x, -ENOENT), "entry 3 of the window is empty"));
+	}
+	CHECK_EQUAL(touch(exo_window_entry(w, 3), false), SIGBUS);
+	CHECK_EQUAL(touch(exo_window_entry(w, 4), true), 0);
+	CHECK_EQUAL(exo_window_map_large(w, 512, 512, frames, 0, rw), -EINVAL);
+	CHECK_EQUAL(exo_window_map(w, 0, 1, frames, 1ull << 40, rw), -ERANGE);
+	CHECK_EQUAL(exo_window_dirty(w, 1ull << 26, 1, &bits), -ERANGE);
+	CHECK_EQUAL(exo_window_create(x, 4095, &none), -EINVAL);
+	CHECK(!none);
+	CHECK_EQUAL(exo_window_create(x, EXO_WINDOW_BYTES_MAX + 4096, &none), -EINVAL);
+	CHECK_EQUAL(exo_window_unmap(w, 0, 512), 0);
+	CHECK_EQUAL(touch(exo_window_entry(w, 4), false), SIGBUS);
+	exo_window_destroy(w);
+	exo_window_destroy(NULL);
+	exo_close(x);
+}
+
 static void own_memory_after_fork(void)
 {
 	char *own = malloc(65536);
@@ -2159,6 +2232,7 @@ static const struct tap_test tests[] = {
 	TEST(read_only_memory, "a mapped file is a source and no target"),
 	TEST(refused_memory, "memory that cannot be registered says why"),
 	TEST(own_memory_after_fork, "registered memory stays the parent's after a fork"),
+	TEST(windows, "a window shows a buffer, and is set, protected, asked and emptied"),
 	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
 	TEST(any_of_several, "of several queues, the one that has something is told"),
 	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: LGPL-2.1-only
+/*
+ * Windows: where one lies, and calls on it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend.h"
+
+#define FRAME 4096ul
+#define LARGE (2ul << 20)
+
+/**
+ * struct exo_window - a window
+ * @x: the handle
+ * @at: its first byte
+ * @bytes: size
+ */
+struct exo_window {
+	struct exo *x;
+	char *at;
+	uint64_t bytes;
+};
+
+/* A range of addresses that begins at a multiple of 2 MiB, taken from a larger one. */
+static char *reserve(uint64_t bytes)
+{
+	size_t before, room = bytes + LARGE;
+	char *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)at & (LARGE - 1);
+	if (before)
+		munmap(at, before);
+	if (before < LARGE)
+		munmap(at + before + bytes, LARGE - before);
+	return at + before;
+}
+
+static int map_window(struct exo *x, struct exo_window *w)
+{
+	int r;
+
+	w->at = reserve(w->bytes);
+	if (!w->at)
+		return exo_fail(x, -errno, NULL,
+				"cannot make a window: no such range of addresses");
+	if (mmap(w->at, w->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, x->fd,
+		 (off_t)EXO_WINDOW_OFFSET) != MAP_FAILED)
+		return 0;
+	r = exo_fail(x, -errno, NULL, "cannot make a window: %s", strerror(errno));
+	munmap(w->at, w->bytes);
+	return r;
+}
+
+int exo_window_create(struct exo *x, uint64_t bytes, struct exo_window **out)
+{
+	struct exo_window *w;
+	int r = exo_check_module(x, "windows");
+
+	*out = NULL;
+	if (r)
+		return r;
+	if (!bytes || bytes % FRAME || bytes > EXO_WINDOW_BYTES_MAX)
+		return exo_fail(x, -EINVAL, NULL,
+				"a window has 4096 bytes, a multiple of that, or at most %llu",
+				(unsigned long long)EXO_WINDOW_BYTES_MAX);
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return exo_fail(x, -ENOMEM, NULL, "cannot make a window: no memory");
+	w->x = x;
+	w->bytes = bytes;
+	r = map_window(x, w);
+	if (r)
+		free(w);
+	else
+		*out = w;
+	return r;
+}
+
+void exo_window_destroy(struct exo_window *w)
+{
+	if (!w)
+		return;
+	munmap(w->at, w->bytes);
+	free(w);
+}
+
+void *exo_window_entry(const struct exo_window *w, uint64_t entry)
+{
+	return w->at + entry * FRAME;
+}
+
+/* ---- calls ---- */
+
+int exo_window_change(struct exo_window *w, const struct exo_window_op *ops, unsigned int count,
+		      unsigned int *done)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_window_set arg = {
+		.detail = exo_sys_address(&detail),
+		.window = exo_sys_address(w->at),
+		.ops = exo_sys_address(ops),
+		.count = count,
+	};
+	int r = exo_sys_window_set(w->x->fd, &arg);
+
+	if (done)
+		*done = r ? detail.index : count;
+	if (r)
+		return exo_fail(w->x, r, &detail, "operation %u on a window is refused",
+				detail.index);
+	return 0;
+}
+
+static int change_one(struct exo_window *w, const struct exo_window_op *op)
+{
+	return exo_window_change(w, op, 1, NULL);
+}
+
+int exo_window_map(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t frames,
+		   uint64_t page, uint32_t access)
+{
+	return change_one(w, &(struct exo_window_op){
+				     .op = EXO_WINDOW_MAP,
+				     .first = entry,
+				     .count = count,
+				     .access = access,
+				     .frames = frames,
+				     .page = page,
+			     });
+}
+
+int exo_window_map_large(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t frames,
+			 uint64_t page, uint32_t access)
+{
+	return change_one(w, &(struct exo_window_op){
+				     .op = EXO_WINDOW_MAP,
+				     .first = entry,
+				     .count = count,
+				     .access = access,
+				     .order = EXO_ORDER_2M,
+				     .frames = frames,
+				     .page = page,
+			     });
+}
+
+int exo_window_unmap(struct exo_window *w, uint64_t entry, uint32_t count)
+{
+	return change_one(w, &(struct exo_window_op){
+				     .op = EXO_WINDOW_UNMAP,
+				     .first = entry,
+				     .count = count,
+			     });
+}
+
+int exo_window_protect(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t access)
+{
+	return change_one(w, &(struct exo_window_op){
+				     .op = EXO_WINDOW_PROTECT,
+				     .first = entry,
+				     .count = count,
+				     .access = access,
+			     });
+}
+
+int exo_window_dirty(struct exo_window *w, uint64_t entry, uint32_t count, uint64_t *bitmap)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_window_dirty arg = {
+		.detail = exo_sys_address(&detail),
+		.window = exo_sys_address(w->at),
+		.first = entry,
+		.bitmap = exo_sys_address(bitmap),
+		.count = count,
+	};
+	int r = exo_sys_window_dirty(w->x->fd, &arg);
+
+	if (r)
+		return exo_fail(w->x, r, &detail, "cannot ask for the dirty bits of a window");
+	return (int)arg.out_dirty;
+}
