@@ -60,7 +60,7 @@ static const char *const programs[] = {
 	"extent",    "dma",	"queue",    "wait",	    "thread",  "events", "revoke",
 	"token",     "check",	"fault",    "death",	    "leave",   "storm",	 "removal",
 	"signal",    "ranges",	"identify", "asynchronous", "direct",  "zones",	 "quotas",
-	"placement", "place",	"unsafe",   "adopt",	    "adopted",
+	"placement", "place",	"unsafe",   "adopt",	    "adopted", "window", "winalias",
 };
 
 #define RECORDS_MAX 20000

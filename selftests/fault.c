@@ -439,6 +439,84 @@ TEST_F_TIMEOUT(injection, fails_events_and_waits_and_changes_nothing, 300)
 		sweep(_metadata, self, &waits[i]);
 }
 
+/* ---- windows ---- */
+
+#define WINDOW_ENTRIES 4096u
+#define WINDOW_OPS 6u /* each in 2 MiB of its own: more than a call takes without memory */
+
+static int do_window(FIXTURE_DATA(injection) * self)
+{
+	struct exo_window_op ops[WINDOW_OPS] = { 0 };
+	__u32 i;
+
+	self->ring = window_create(self->t.fd, WINDOW_ENTRIES * PAGE);
+	/* mmap() has no detail. */
+	last.reason = EXO_REASON_MEMORY;
+	if (self->ring == MAP_FAILED)
+		return -errno;
+	for (i = 0; i < WINDOW_OPS; i++)
+		ops[i] = (struct exo_window_op){
+			.op = EXO_WINDOW_MAP,
+			.first = 512 * i + i,
+			.count = 1,
+			.frames = self->frames.out_cap,
+			.access = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+		};
+	return window_set(self->t.fd, self->ring, ops, WINDOW_OPS);
+}
+
+/* Those before the one that failed are done, it and those after it are not. */
+static void finish_window(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			  int ret)
+{
+	const __u32 done = ret == -ENOMEM ? last.index : ret ? 0 : WINDOW_OPS;
+	__u32 i;
+
+	if (self->ring == MAP_FAILED)
+		return;
+	for (i = 0; i < WINDOW_OPS; i++) {
+		EXPECT_EQ(i < done ? 0 : SIGBUS,
+			  touch_write((char *)self->ring + (512 * i + i) * PAGE));
+	}
+	munmap(self->ring, WINDOW_ENTRIES * PAGE);
+}
+
+static int prepare_dirty(FIXTURE_DATA(injection) * self)
+{
+	int ret = do_window(self);
+
+	return ret ? ret : touch_write(self->ring);
+}
+
+static int do_dirty(FIXTURE_DATA(injection) * self)
+{
+	static __u64 bitmap[WINDOW_ENTRIES / 64];
+	int ret = window_dirty(self->t.fd, self->ring, 0, WINDOW_ENTRIES, bitmap);
+
+	return ret < 0 ? ret : ret == 1 ? 0 : -EIO;
+}
+
+static void finish_dirty(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self, int ret)
+{
+	__u64 bitmap;
+
+	EXPECT_EQ(ret ? 1 : 0, window_dirty(self->t.fd, self->ring, 0, 64, &bitmap));
+	munmap(self->ring, WINDOW_ENTRIES * PAGE);
+}
+
+static const struct subject windows[] = {
+	{ "set a window", do_window, NULL, finish_window },
+	{ "ask for dirty bits", do_dirty, prepare_dirty, finish_dirty },
+};
+
+TEST_F_TIMEOUT(injection, fails_windows_and_says_how_far_they_came, 300)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(windows); i++)
+		sweep(_metadata, self, &windows[i]);
+}
+
 /* ---- tokens ---- */
 
 static int do_token_create(FIXTURE_DATA(injection) * self)

@@ -305,6 +305,72 @@ TEST_F(signal, an_adoption_is_given_up_and_nothing_is_pinned)
 	munmap(self->own, FRAMES * PAGE);
 }
 
+/* ---- windows ---- */
+
+#define WINDOW_PAGES (4 * FRAMES)
+
+/* All frames, four times over, and gone again. A window is its process's: made in the first round. */
+static int map_and_unmap(FIXTURE_DATA(signal) * self)
+{
+	static char *at;
+	int ret = 0;
+	__u64 i;
+
+	if (!at)
+		at = window_create(self->fd, WINDOW_PAGES * PAGE);
+	if (at == MAP_FAILED)
+		return -errno;
+	{
+		struct exo_window_op ops[WINDOW_PAGES / 64] = { 0 };
+
+		for (i = 0; i < WINDOW_PAGES / 64; i++)
+			ops[i] = (struct exo_window_op){
+				.op = EXO_WINDOW_MAP,
+				.first = 64 * i,
+				.count = 64,
+				.frames = self->fd_frames,
+				.page = 64 * i % FRAMES,
+				.access = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+			};
+		ret = window_set(self->fd, at, ops, WINDOW_PAGES / 64);
+	}
+	return ret ? ret : window_unmap(self->fd, at, 0, WINDOW_PAGES);
+}
+
+TEST_F(signal, the_setting_of_a_window_is_given_up)
+{
+	interrupt(_metadata, self, "EXO_WINDOW_SET", map_and_unmap, WITH_FRAMES);
+	close(self->fd);
+}
+
+static int ask_dirty(FIXTURE_DATA(signal) * self)
+{
+	static __u64 bitmap[EXO_WINDOW_PAGES_MAX / 64];
+	static char *at;
+	int ret;
+	__u64 i;
+
+	if (!at) {
+		at = window_create(self->fd, (__u64)EXO_WINDOW_PAGES_MAX * PAGE);
+		if (at == MAP_FAILED)
+			return -errno;
+		for (i = 0; i < 2 * WINDOW_PAGES; i += FRAMES) {
+			ret = window_map(self->fd, at, i, FRAMES, self->fd_frames, 0,
+					 EXO_RIGHT_READ);
+			if (ret)
+				return ret;
+		}
+	}
+	ret = window_dirty(self->fd, at, 0, EXO_WINDOW_PAGES_MAX, bitmap);
+	return ret > 0 ? -EIO : ret;
+}
+
+TEST_F(signal, the_asking_for_dirty_bits_is_given_up)
+{
+	interrupt(_metadata, self, "EXO_WINDOW_DIRTY", ask_dirty, WITH_FRAMES);
+	close(self->fd);
+}
+
 /* As deep as can be: with the most memory to map. */
 static int create_and_drop(FIXTURE_DATA(signal) * self)
 {

@@ -3,6 +3,7 @@
  * The part of the address space in which a run maps: nothing of the program's own lies there,
  * so that a mapping that comes, goes or is replaced at any moment hurts nobody else.
  */
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include "exec.h"
@@ -226,6 +227,54 @@ static void slot_copy(const __u64 *n)
 	close(end[1]);
 }
 
+/* A slot whole; a window can be nothing less. */
+static char *slot_at(__u64 slot)
+{
+	return arena + SLOTS_AT + slot % SLOTS * SLOT_SIZE;
+}
+
+/* The same operation, each a little further on; of 2 MiB if it says so, aligned as it should. */
+static void slot_window(int fd, const __u64 *n)
+{
+	struct exo_window_op ops[4];
+	struct exo_window_set arg = {
+		.size = sizeof(arg),
+		.window = (uintptr_t)slot_at(n[0]),
+		.ops = (uintptr_t)ops,
+		.count = 1 + n[8] % 4,
+	};
+	const bool large = n[5] == EXO_ORDER_2M;
+	__u32 i;
+
+	for (i = 0; i < arg.count; i++)
+		ops[i] = (struct exo_window_op){
+			.op = (__u32)n[1],
+			.first = large ? n[2] / 512 * 512 : n[2] + i * n[3] * 2,
+			.count = large ? 512 : (__u32)n[3],
+			.access = (__u32)n[4],
+			.order = (__u32)n[5],
+			.frames = (__u32)n[6],
+			.page = large ? 0 : n[7],
+		};
+	if (!ioctl(fd, EXO_WINDOW_SET, &arg) || errno != ENOENT)
+		return;
+	if (map_fixed(slot_at(n[0]), SLOT_SIZE, PROT_READ | PROT_WRITE, fd, EXO_WINDOW_OFFSET))
+		ioctl(fd, EXO_WINDOW_SET, &arg);
+}
+
+static void slot_dirty(int fd, const __u64 *n)
+{
+	struct exo_window_dirty arg = {
+		.size = sizeof(arg),
+		.window = (uintptr_t)slot_at(n[0]),
+		.first = n[1],
+		.count = (__u32)n[2],
+		.bitmap = (uintptr_t)(memory_scratch() + PAGE),
+	};
+
+	ioctl(fd, EXO_WINDOW_DIRTY, &arg);
+}
+
 bool memory_run(enum special special, int fd, const __u64 *n)
 {
 	size_t length;
@@ -256,6 +305,12 @@ bool memory_run(enum special special, int fd, const __u64 *n)
 		return true;
 	case OP_COPY_BYTES:
 		slot_copy(n);
+		return true;
+	case OP_WINDOW:
+		slot_window(fd, n);
+		return true;
+	case OP_WINDOW_DIRTY:
+		slot_dirty(fd, n);
 		return true;
 	default:
 		return false;
