@@ -150,8 +150,8 @@ static int state_of(FIXTURE_DATA(signal) * self, struct state *state)
 /* One round of its loop: the call, and what undoes it. */
 typedef int (*victim_fn)(FIXTURE_DATA(signal) * self);
 
-/* Killed at some moment of its loop. */
-static pid_t kill_one(FIXTURE_DATA(signal) * self, victim_fn victim)
+/* Killed at some moment of its loop, for which it was prepared, if there is something to prepare. */
+static pid_t kill_one(FIXTURE_DATA(signal) * self, victim_fn prepare, victim_fn victim)
 {
 	int begun[2], status;
 	char byte;
@@ -161,7 +161,7 @@ static pid_t kill_one(FIXTURE_DATA(signal) * self, victim_fn victim)
 		return -errno;
 	pid = fork();
 	if (!pid) {
-		if (write(begun[1], "", 1) != 1)
+		if ((prepare && prepare(self)) || write(begun[1], "", 1) != 1)
 			_exit(1);
 		while (!victim(self))
 			;
@@ -178,8 +178,9 @@ static pid_t kill_one(FIXTURE_DATA(signal) * self, victim_fn victim)
 }
 
 /* Again and again, until the trace tells that the call was given up; leaves the session open. */
-static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * self,
-		      const char *command, victim_fn victim, enum with with)
+static void interrupt_prepared(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * self,
+			       const char *command, victim_fn prepare, victim_fn victim,
+			       enum with with)
 {
 	const __u64 end = now_ms() + LIMIT_MS;
 	struct state before, after;
@@ -190,7 +191,7 @@ static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * 
 	for (;;) {
 		ASSERT_EQ(0, session_begin(self, with));
 		ASSERT_EQ(0, state_of(self, &before));
-		pid = kill_one(self, victim);
+		pid = kill_one(self, prepare, victim);
 		ASSERT_LT(0, pid);
 		n++;
 		if (trace_tells(pid))
@@ -210,6 +211,12 @@ static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * 
 	EXPECT_EQ(before.adopted, after.adopted);
 	snprintf(line, sizeof(line), "refusal %s EINTR 0\n", command);
 	record(line);
+}
+
+static void interrupt(struct __test_metadata *_metadata, FIXTURE_DATA(signal) * self,
+		      const char *command, victim_fn victim, enum with with)
+{
+	interrupt_prepared(_metadata, self, command, NULL, victim, with);
 }
 
 /* ---- each command that promises it ---- */
@@ -309,65 +316,67 @@ TEST_F(signal, an_adoption_is_given_up_and_nothing_is_pinned)
 
 #define WINDOW_PAGES (4 * FRAMES)
 
-/* All frames, four times over, and gone again. A window is its process's: made in the first round. */
-static int map_and_unmap(FIXTURE_DATA(signal) * self)
+#define OP_PAGES (WINDOW_PAGES / EXO_WINDOW_OPS_MAX)
+
+/* Of the process's own: a child does not have it. */
+static char *window;
+
+static int make_window(FIXTURE_DATA(signal) * self)
 {
-	static char *at;
-	int ret = 0;
+	window = window_create(self->fd, WINDOW_PAGES * PAGE);
+	return window == MAP_FAILED ? -errno : 0;
+}
+
+/* All frames, four times over; without access, so that most of the time goes to the operations. */
+static int set_window(FIXTURE_DATA(signal) * self)
+{
+	static struct exo_window_op ops[EXO_WINDOW_OPS_MAX];
 	__u64 i;
 
-	if (!at)
-		at = window_create(self->fd, WINDOW_PAGES * PAGE);
-	if (at == MAP_FAILED)
-		return -errno;
-	{
-		struct exo_window_op ops[WINDOW_PAGES / 64] = { 0 };
-
-		for (i = 0; i < WINDOW_PAGES / 64; i++)
-			ops[i] = (struct exo_window_op){
-				.op = EXO_WINDOW_MAP,
-				.first = 64 * i,
-				.count = 64,
-				.frames = self->fd_frames,
-				.page = 64 * i % FRAMES,
-				.access = EXO_RIGHT_READ | EXO_RIGHT_WRITE,
-			};
-		ret = window_set(self->fd, at, ops, WINDOW_PAGES / 64);
-	}
-	return ret ? ret : window_unmap(self->fd, at, 0, WINDOW_PAGES);
+	for (i = 0; i < EXO_WINDOW_OPS_MAX; i++)
+		ops[i] = (struct exo_window_op){
+			.op = EXO_WINDOW_MAP,
+			.first = OP_PAGES * i,
+			.count = OP_PAGES,
+			.frames = self->fd_frames,
+			.page = OP_PAGES * i % FRAMES,
+		};
+	return window_set(self->fd, window, ops, EXO_WINDOW_OPS_MAX);
 }
 
 TEST_F(signal, the_setting_of_a_window_is_given_up)
 {
-	interrupt(_metadata, self, "EXO_WINDOW_SET", map_and_unmap, WITH_FRAMES);
+	interrupt_prepared(_metadata, self, "EXO_WINDOW_SET", make_window, set_window, WITH_FRAMES);
 	close(self->fd);
+}
+
+#define DIRTY_PAGES (2 * WINDOW_PAGES)
+
+static int make_full_window(FIXTURE_DATA(signal) * self)
+{
+	int ret = 0;
+	__u64 i;
+
+	window = window_create(self->fd, DIRTY_PAGES * PAGE);
+	if (window == MAP_FAILED)
+		return -errno;
+	for (i = 0; !ret && i < DIRTY_PAGES; i += FRAMES)
+		ret = window_map(self->fd, window, i, FRAMES, self->fd_frames, 0, EXO_RIGHT_READ);
+	return ret;
 }
 
 static int ask_dirty(FIXTURE_DATA(signal) * self)
 {
-	static __u64 bitmap[EXO_WINDOW_PAGES_MAX / 64];
-	static char *at;
-	int ret;
-	__u64 i;
+	static __u64 bitmap[DIRTY_PAGES / 64];
+	int ret = window_dirty(self->fd, window, 0, DIRTY_PAGES, bitmap);
 
-	if (!at) {
-		at = window_create(self->fd, (__u64)EXO_WINDOW_PAGES_MAX * PAGE);
-		if (at == MAP_FAILED)
-			return -errno;
-		for (i = 0; i < 2 * WINDOW_PAGES; i += FRAMES) {
-			ret = window_map(self->fd, at, i, FRAMES, self->fd_frames, 0,
-					 EXO_RIGHT_READ);
-			if (ret)
-				return ret;
-		}
-	}
-	ret = window_dirty(self->fd, at, 0, EXO_WINDOW_PAGES_MAX, bitmap);
 	return ret > 0 ? -EIO : ret;
 }
 
 TEST_F(signal, the_asking_for_dirty_bits_is_given_up)
 {
-	interrupt(_metadata, self, "EXO_WINDOW_DIRTY", ask_dirty, WITH_FRAMES);
+	interrupt_prepared(_metadata, self, "EXO_WINDOW_DIRTY", make_full_window, ask_dirty,
+			   WITH_FRAMES);
 	close(self->fd);
 }
 
