@@ -173,6 +173,17 @@ static void read_chunk(struct tenant *t, uint64_t block)
 		errx(1, "%s: LBA %" PRIu64 " holds what nobody wrote there", t->name, lba);
 }
 
+/* One that is taken in the middle of the call makes it short: the next tells. */
+static bool copy_frame(const struct tenant *t, const char *at)
+{
+	ssize_t n;
+
+	do {
+		n = pwrite(t->copy, at, FRAME, 0);
+	} while (n >= 0 && n < FRAME);
+	return n == FRAME;
+}
+
 /* A touch of a frame that was taken is SIGBUS; a system call that touches it, EFAULT. */
 static void look_at_frame(struct tenant *t, unsigned int i)
 {
@@ -181,7 +192,7 @@ static void look_at_frame(struct tenant *t, unsigned int i)
 	struct exo_cap_taken record;
 	uint64_t words[FRAME / 8];
 
-	if (pwrite(t->copy, at, FRAME, 0) != FRAME) {
+	if (!copy_frame(t, at)) {
 		if (errno != EFAULT || !half || !was_taken(t, t->frames[half], &record))
 			err(1, "%s: frame %u", t->name, i);
 		if (!t->lost_frames)
