@@ -82,7 +82,7 @@ test_memory() {
 
 # granted COMMAND...: with the name of tokens that can be redeemed once each
 granted() {
-	exoctl grant --extent "$extent" --uid 65534 --queues 3 --mem 16M --lifetime 200 2>/dev/null | {
+	exoctl grant --extent "$extent" --uid 65534 --queues 3 --mem 16M --lifetime 60 2>/dev/null | {
 		read -r name
 		"$@"
 	}
