@@ -57,8 +57,6 @@ void exo_window_free_chunks(struct exo_window *window)
 static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool have)
 {
 	end = exo_chunk_end(at, end);
-	if (!chunk)
-		return have ? at : end;
 	if (exo_chunk_large(chunk))
 		return !(chunk[0] & flags) == !have ? end : at;
 	while (at < end && !(chunk[at & (EXO_CHUNK - 1)] & flags) == !have)
@@ -66,12 +64,39 @@ static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool have
 	return at;
 }
 
-static u64 exo_window_skip(struct exo_window *window, u64 at, u64 end, u64 flags, bool have)
+/* The first entry from @at on that there is a chunk for; a window may be empty for terabytes. */
+static u64 exo_window_present(struct exo_window *window, u64 at, u64 end)
 {
-	while (at < end) {
+	unsigned long index = at >> EXO_CHUNK_SHIFT;
+
+	if (at >= end ||
+	    !xa_find(&window->chunks, &index, (end - 1) >> EXO_CHUNK_SHIFT, XA_PRESENT))
+		return end;
+	return max(at, (u64)index << EXO_CHUNK_SHIFT);
+}
+
+static u64 exo_window_run_begin(struct exo_window *window, u64 at, u64 end, u64 flags)
+{
+	while ((at = exo_window_present(window, at, end)) < end) {
 		u64 limit = exo_chunk_end(at, end);
 
-		at = exo_chunk_run(exo_window_chunk(window, at), at, end, flags, have);
+		at = exo_chunk_run(exo_window_chunk(window, at), at, end, flags, false);
+		if (at < limit)
+			break;
+		cond_resched();
+	}
+	return at;
+}
+
+static u64 exo_window_run_end(struct exo_window *window, u64 at, u64 end, u64 flags)
+{
+	while (at < end) {
+		const u64 *chunk = exo_window_chunk(window, at);
+		u64 limit = exo_chunk_end(at, end);
+
+		if (!chunk)
+			break;
+		at = exo_chunk_run(chunk, at, end, flags, true);
 		if (at < limit)
 			break;
 	}
@@ -81,8 +106,8 @@ static u64 exo_window_skip(struct exo_window *window, u64 at, u64 end, u64 flags
 bool exo_window_run(struct exo_window *window, u64 *first, u64 *last, u64 end, u64 flags)
 {
 	lockdep_assert_held(&window->lock);
-	*first = exo_window_skip(window, *first, end, flags, false);
-	*last = exo_window_skip(window, *first, end, flags, true);
+	*first = exo_window_run_begin(window, *first, end, flags);
+	*last = exo_window_run_end(window, *first, end, flags);
 	return *first < end;
 }
 
