@@ -29,10 +29,6 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 }
 #endif
 
-#ifndef CONFIG_MAPPING_DIRTY_HELPERS
-#error "exo needs a kernel with CONFIG_MAPPING_DIRTY_HELPERS, for dirty bits of windows"
-#endif
-
 /*
  * Makes an entry that is present and read-only writable, under the page table's lock. That
  * of a write tracker (userfaultfd) is not left on what can be written. CPUs that have the old one

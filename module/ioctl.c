@@ -96,8 +96,10 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP(EXO_TOKEN_REDEEM, exo_token_redeem, exo_token_redeem),
 	EXO_OP(EXO_TOKEN_CANCEL, exo_token_cancel, exo_token_cancel),
 	EXO_OP_RESERVED(EXO_EVENTS_CREATE, exo_events_create, exo_events_create),
+#ifdef EXO_WINDOWS
 	EXO_OP_RESERVED(EXO_WINDOW_SET, exo_window_set, exo_window_set),
 	EXO_OP(EXO_WINDOW_DIRTY, exo_window_dirty, exo_window_dirty),
+#endif
 };
 
 int exo_call_respond(struct exo_call *call)

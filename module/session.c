@@ -135,7 +135,9 @@ int exo_session_info(struct exo_call *call)
 	cmd->out_version_major = EXO_VERSION_MAJOR;
 	cmd->out_version_minor = EXO_VERSION_MINOR;
 	cmd->out_features = EXO_FEATURE_QUEUE_CHECKED | EXO_FEATURE_QUEUE_DIRECT |
-			    EXO_FEATURE_MEM_ADOPT | EXO_FEATURE_WINDOW;
+			    EXO_FEATURE_MEM_ADOPT;
+	if (IS_ENABLED(EXO_WINDOWS))
+		cmd->out_features |= EXO_FEATURE_WINDOW;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
 	cmd->out_frames_limit = exo_pool_root_limit();

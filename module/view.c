@@ -313,7 +313,8 @@ void exo_view_slot_end(struct exo_view_slot *slot)
 	}
 	if (view)
 		exo_view_end(view);
-	exo_window_end_sources(slot);
+	if (IS_ENABLED(EXO_WINDOWS))
+		exo_window_end_sources(slot);
 }
 
 /* ---- mmap ---- */
@@ -362,7 +363,7 @@ int exo_view_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (ret)
 		return ret;
-	if (!id && page == EXO_WINDOW_PAGE)
+	if (IS_ENABLED(EXO_WINDOWS) && !id && page == EXO_WINDOW_PAGE)
 		return exo_window_mmap(session, vma);
 	if (id > EXO_CAPS_MAX || page + vma_pages(vma) > BIT_ULL(EXO_VIEW_PAGE_BITS))
 		return -EINVAL;

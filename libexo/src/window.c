@@ -51,7 +51,13 @@ static int map_window(struct exo *x, struct exo_window *w)
 	if (mmap(w->at, w->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, x->fd,
 		 (off_t)EXO_WINDOW_OFFSET) != MAP_FAILED)
 		return 0;
-	r = exo_fail(x, -errno, NULL, "cannot make a window: %s", strerror(errno));
+	/* Its size is right. */
+	if (errno == EINVAL)
+		r = exo_fail(x, -EOPNOTSUPP, NULL,
+			     "the module has no windows: its kernel lacks "
+			     "CONFIG_MAPPING_DIRTY_HELPERS");
+	else
+		r = exo_fail(x, -errno, NULL, "cannot make a window: %s", strerror(errno));
 	munmap(w->at, w->bytes);
 	return r;
 }
@@ -66,7 +72,7 @@ int exo_window_create(struct exo *x, uint64_t bytes, struct exo_window **out)
 		return r;
 	if (!bytes || bytes % FRAME || bytes > EXO_WINDOW_BYTES_MAX)
 		return exo_fail(x, -EINVAL, NULL,
-				"a window has 4096 bytes, a multiple of that, or at most %llu",
+				"the size of a window is a multiple of 4096, at most %llu",
 				(unsigned long long)EXO_WINDOW_BYTES_MAX);
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -121,31 +127,30 @@ static int change_one(struct exo_window *w, const struct exo_window_op *op)
 	return exo_window_change(w, op, 1, NULL);
 }
 
-int exo_window_map(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t frames,
-		   uint64_t page, uint32_t access)
+static int map(struct exo_window *w, uint32_t order, uint64_t entry, uint32_t count,
+	       uint32_t frames, uint64_t page, uint32_t access)
 {
 	return change_one(w, &(struct exo_window_op){
 				     .op = EXO_WINDOW_MAP,
 				     .first = entry,
 				     .count = count,
 				     .access = access,
+				     .order = order,
 				     .frames = frames,
 				     .page = page,
 			     });
 }
 
+int exo_window_map(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t frames,
+		   uint64_t page, uint32_t access)
+{
+	return map(w, EXO_ORDER_4K, entry, count, frames, page, access);
+}
+
 int exo_window_map_large(struct exo_window *w, uint64_t entry, uint32_t count, uint32_t frames,
 			 uint64_t page, uint32_t access)
 {
-	return change_one(w, &(struct exo_window_op){
-				     .op = EXO_WINDOW_MAP,
-				     .first = entry,
-				     .count = count,
-				     .access = access,
-				     .order = EXO_ORDER_2M,
-				     .frames = frames,
-				     .page = page,
-			     });
+	return map(w, EXO_ORDER_2M, entry, count, frames, page, access);
 }
 
 int exo_window_unmap(struct exo_window *w, uint64_t entry, uint32_t count)

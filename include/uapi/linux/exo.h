@@ -304,7 +304,7 @@ struct exo_detail {
 #define EXO_FEATURE_QUEUE_CHECKED (1ull << 1)
 #define EXO_FEATURE_QUEUE_DIRECT (1ull << 2) /* where the function allows it */
 #define EXO_FEATURE_MEM_ADOPT (1ull << 3)
-#define EXO_FEATURE_WINDOW (1ull << 4)
+#define EXO_FEATURE_WINDOW (1ull << 4) /* else its calls are ENOTTY and its mmap() EINVAL */
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers

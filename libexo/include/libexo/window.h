@@ -37,7 +37,7 @@ struct exo_window;
  * Begins at a multiple of 2 MiB. It belongs to this process: a child of fork() has none of it.
  *
  * Returns 0, or -EINVAL @bytes, -ENOMEM also no such range of addresses is free, -EOPNOTSUPP the
- * handle is emulated. Threads: safe.
+ * handle is emulated, or the module's kernel has not what windows need. Threads: safe.
  */
 int exo_window_create(struct exo *x, uint64_t bytes, struct exo_window **out);
 
