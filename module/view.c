@@ -133,6 +133,18 @@ static vm_fault_t exo_view_pfn_mkwrite(struct vm_fault *vmf)
 	return view->object ? 0 : VM_FAULT_SIGBUS;
 }
 
+/* For .access, which gives its own memory and not the program's. */
+void exo_vma_copy(unsigned long pfn, unsigned long offset, void *buf, int len, bool write)
+{
+	void *va = kmap_local_pfn(pfn);
+
+	if (write)
+		memcpy(va + offset, buf, len);
+	else
+		memcpy(buf, va + offset, len);
+	kunmap_local(va);
+}
+
 /* ---- what may not be done to such a VMA ---- */
 
 int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr)
@@ -159,7 +171,6 @@ static int exo_view_access(struct vm_area_struct *vma, unsigned long addr, void 
 	pgoff_t page = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
 	unsigned long offset = offset_in_page(addr);
 	struct exo_pfn at;
-	void *va;
 
 	if (write && !(vma->vm_flags & VM_WRITE))
 		return -EACCES;
@@ -168,12 +179,7 @@ static int exo_view_access(struct vm_area_struct *vma, unsigned long addr, void 
 	/* Registers are written by whoever means it, not by a debugger. */
 	if (!exo_view_pfn(view, page, &at) || at.registers)
 		return -EFAULT;
-	va = kmap_local_pfn(at.pfn);
-	if (write)
-		memcpy(va + offset, buf, len);
-	else
-		memcpy(buf, va + offset, len);
-	kunmap_local(va);
+	exo_vma_copy(at.pfn, offset, buf, len, write);
 	return len;
 }
 

@@ -64,6 +64,7 @@ int exo_view_mmap(struct file *file, struct vm_area_struct *vma);
 /* ---- what holds for every VMA of exo: of views and of windows ---- */
 
 vm_fault_t exo_vma_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end);
+void exo_vma_copy(unsigned long pfn, unsigned long offset, void *buf, int len, bool write);
 int exo_vma_may_split(struct vm_area_struct *vma, unsigned long addr);
 int exo_vma_mremap(struct vm_area_struct *vma);
 int exo_vma_mprotect(struct vm_area_struct *vma, unsigned long start, unsigned long end,

@@ -130,7 +130,6 @@ static int exo_window_access(struct vm_area_struct *vma, unsigned long addr, voi
 	u64 entry, page = (addr - vma->vm_start) >> PAGE_SHIFT;
 	unsigned long offset = offset_in_page(addr);
 	struct exo_pfn at;
-	void *va;
 
 	len = min_t(unsigned long, len, PAGE_SIZE - offset);
 	guard(rwsem_read)(&window->lock);
@@ -138,14 +137,9 @@ static int exo_window_access(struct vm_area_struct *vma, unsigned long addr, voi
 	if (!(entry & (write ? EXO_ENTRY_WRITE : EXO_ENTRY_READ)) ||
 	    !exo_window_pfn(window, entry, &at))
 		return -EFAULT;
-	va = kmap_local_pfn(at.pfn);
-	if (write) {
-		memcpy(va + offset, buf, len);
+	exo_vma_copy(at.pfn, offset, buf, len, write);
+	if (write)
 		exo_window_mark(window, page);
-	} else {
-		memcpy(buf, va + offset, len);
-	}
-	kunmap_local(va);
 	return len;
 }
 

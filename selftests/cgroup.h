@@ -84,4 +84,14 @@ static inline void cgroup_leave(const struct cgroup *c)
 		umount(c->root);
 }
 
+/* For fixtures: enters a memory cgroup, or skips. */
+#define CGROUP_SETUP(c)                                                    \
+	do {                                                               \
+		int ret_ = cgroup_enter(c, "memory");                      \
+                                                                           \
+		if (ret_ == -ENODEV)                                       \
+			SKIP(return, "this kernel has no memory cgroups"); \
+		ASSERT_EQ(0, ret_);                                        \
+	} while (0)
+
 #endif

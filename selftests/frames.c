@@ -388,13 +388,8 @@ static long long cgroup_event(FIXTURE_DATA(cgroup) * self, const char *event)
 
 FIXTURE_SETUP(cgroup)
 {
-	int ret;
-
 	POOL_SETUP(&self->t);
-	ret = cgroup_enter(&self->c, "memory");
-	if (ret == -ENODEV)
-		SKIP(return, "this kernel has no memory cgroups");
-	ASSERT_EQ(0, ret);
+	CGROUP_SETUP(&self->c);
 }
 
 FIXTURE_TEARDOWN(cgroup)

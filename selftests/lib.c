@@ -321,10 +321,11 @@ int window_set(int fd, const void *window, const struct exo_window_op *ops, __u3
 	return call(fd, EXO_WINDOW_SET, &arg);
 }
 
-int window_map(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
-	       __u32 access)
+static int window_map_order(int fd, const void *window, __u32 order, __u64 first, __u32 count,
+			    __u32 frames, __u64 page, __u32 access)
 {
 	const struct exo_window_op op = {
+		.order = order,
 		.op = EXO_WINDOW_MAP,
 		.first = first,
 		.count = count,
@@ -336,20 +337,16 @@ int window_map(int fd, const void *window, __u64 first, __u32 count, __u32 frame
 	return window_set(fd, window, &op, 1);
 }
 
+int window_map(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
+	       __u32 access)
+{
+	return window_map_order(fd, window, EXO_ORDER_4K, first, count, frames, page, access);
+}
+
 int window_map_large(int fd, const void *window, __u64 first, __u32 count, __u32 frames, __u64 page,
 		     __u32 access)
 {
-	const struct exo_window_op op = {
-		.op = EXO_WINDOW_MAP,
-		.first = first,
-		.count = count,
-		.frames = frames,
-		.page = page,
-		.access = access,
-		.order = EXO_ORDER_2M,
-	};
-
-	return window_set(fd, window, &op, 1);
+	return window_map_order(fd, window, EXO_ORDER_2M, first, count, frames, page, access);
 }
 
 int window_unmap(int fd, const void *window, __u64 first, __u32 count)
@@ -720,6 +717,37 @@ int buffer_attach(int fd, __u32 controller, struct buffer *buffer)
 {
 	return dma_attach(fd, controller, buffer->cap, &buffer->offset);
 }
+
+const int advice[] = {
+	MADV_NORMAL,
+	MADV_RANDOM,
+	MADV_SEQUENTIAL,
+	MADV_WILLNEED,
+	MADV_DONTNEED,
+	MADV_FREE,
+	MADV_REMOVE,
+	MADV_DONTFORK,
+	MADV_DOFORK,
+	MADV_MERGEABLE,
+	MADV_UNMERGEABLE,
+	MADV_HUGEPAGE,
+	MADV_NOHUGEPAGE,
+	MADV_DONTDUMP,
+	MADV_DODUMP,
+	MADV_WIPEONFORK,
+	MADV_KEEPONFORK,
+	MADV_COLD,
+	MADV_PAGEOUT,
+	22 /* POPULATE_READ */,
+	23 /* POPULATE_WRITE */,
+	24 /* DONTNEED_LOCKED */,
+	25 /* COLLAPSE */,
+	MADV_HWPOISON,
+	101 /* SOFT_OFFLINE */,
+	102 /* GUARD_INSTALL */,
+	103 /* GUARD_REMOVE */,
+};
+const unsigned int advice_count = sizeof(advice) / sizeof(advice[0]);
 
 void *anonymous(size_t size)
 {

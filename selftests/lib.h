@@ -188,9 +188,15 @@ int buffer_attach(int fd, __u32 controller, struct buffer *buffer);
 int buffer_free(int fd, struct buffer *buffer);
 
 /* The same of memory that the program has at @at: adopted and attached. */
+int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out);
+
+/* ---- memory of the program's own ---- */
+
 /* Private memory of @size bytes, to be read and written; MAP_FAILED. */
 void *anonymous(size_t size);
-int buffer_adopt(int fd, __u32 controller, __u32 rights, void *at, __u64 size, struct buffer *out);
+/* All that madvise() takes, a kernel's that is newer than these headers included. */
+extern const int advice[];
+extern const unsigned int advice_count;
 
 /* ---- rings ---- */
 

@@ -222,40 +222,13 @@ TEST_F(map, a_forked_child_does_not_inherit_it)
 
 TEST_F(map, advice_and_other_system_calls_do_it_no_harm)
 {
-	static const int advice[] = { MADV_NORMAL,
-				      MADV_RANDOM,
-				      MADV_SEQUENTIAL,
-				      MADV_WILLNEED,
-				      MADV_DONTNEED,
-				      MADV_FREE,
-				      MADV_REMOVE,
-				      MADV_DONTFORK,
-				      MADV_DOFORK,
-				      MADV_MERGEABLE,
-				      MADV_UNMERGEABLE,
-				      MADV_HUGEPAGE,
-				      MADV_NOHUGEPAGE,
-				      MADV_DONTDUMP,
-				      MADV_DODUMP,
-				      MADV_WIPEONFORK,
-				      MADV_KEEPONFORK,
-				      MADV_COLD,
-				      MADV_PAGEOUT,
-				      22,
-				      23,
-				      24,
-				      25,
-				      MADV_HWPOISON,
-				      101,
-				      102,
-				      103 };
 	unsigned char core[1024];
 	unsigned int i;
 	unsigned long mask = 1;
 	void *at = self->b.at;
 	int status = 0;
 
-	for (i = 0; i < ARRAY_SIZE(advice); i++) {
+	for (i = 0; i < advice_count; i++) {
 		madvise(at, self->b.size, advice[i]);
 		madvise((char *)at + PAGE, PAGE, advice[i]);
 		ASSERT_TRUE(intact(&self->b))

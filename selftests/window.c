@@ -939,13 +939,8 @@ FIXTURE(charge)
 
 FIXTURE_SETUP(charge)
 {
-	int ret;
-
 	POOL_SETUP(&self->t);
-	ret = cgroup_enter(&self->c, "memory");
-	if (ret == -ENODEV)
-		SKIP(return, "this kernel has no memory cgroups");
-	ASSERT_EQ(0, ret);
+	CGROUP_SETUP(&self->c);
 	ASSERT_EQ(0,
 		  frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, ANY_NODE, &self->frames));
 }

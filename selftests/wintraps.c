@@ -187,35 +187,9 @@ TEST_F(wintraps, a_child_does_not_inherit_it)
 
 TEST_F(wintraps, advice_does_it_no_harm)
 {
-	static const int advice[] = { MADV_NORMAL,
-				      MADV_RANDOM,
-				      MADV_SEQUENTIAL,
-				      MADV_WILLNEED,
-				      MADV_DONTNEED,
-				      MADV_FREE,
-				      MADV_REMOVE,
-				      MADV_DONTFORK,
-				      MADV_DOFORK,
-				      MADV_MERGEABLE,
-				      MADV_UNMERGEABLE,
-				      MADV_HUGEPAGE,
-				      MADV_NOHUGEPAGE,
-				      MADV_DONTDUMP,
-				      MADV_DODUMP,
-				      MADV_WIPEONFORK,
-				      MADV_KEEPONFORK,
-				      MADV_COLD,
-				      MADV_PAGEOUT,
-				      MADV_POPULATE_READ,
-				      MADV_POPULATE_WRITE,
-				      24 /* DONTNEED_LOCKED */,
-				      25 /* COLLAPSE */,
-				      MADV_HWPOISON,
-				      102 /* GUARD_INSTALL */,
-				      103 };
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(advice); i++) {
+	for (i = 0; i < advice_count; i++) {
 		madvise(self->at, SIZE, advice[i]);
 		madvise((void *)entry(self, READABLE), PAGE, advice[i]);
 		madvise((void *)entry(self, LARGE), LARGE * PAGE, advice[i]);
