@@ -101,13 +101,18 @@ struct exo_cap *exo_cap_lookup(struct exo_session *session, u32 id)
 	return exo_cap_find(session, id);
 }
 
-struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id)
+static __always_inline struct exo_cap *exo_cap_named(struct exo_call *call, u32 field, u32 id)
 {
 	struct exo_cap *cap = exo_cap_find(call->session, id);
 
 	if (IS_ERR(cap))
 		exo_refuse(call, -ENOENT, EXO_REASON_NO_CAP, field, id, 0);
 	return cap;
+}
+
+struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id)
+{
+	return exo_cap_named(call, field, id);
 }
 
 static __always_inline int exo_cap_verify(struct exo_call *call, struct exo_cap *cap, u32 field,
@@ -132,7 +137,7 @@ int exo_cap_check(struct exo_call *call, struct exo_cap *cap, u32 field, u32 typ
 
 struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, u32 rights)
 {
-	struct exo_cap *cap = exo_cap_get_any(call, field, id);
+	struct exo_cap *cap = exo_cap_named(call, field, id);
 	int ret;
 
 	if (IS_ERR(cap))

@@ -95,22 +95,6 @@ void exo_doorbells_of(struct exo_nvme *nvme, u32 qid, struct exo_doorbell *sq,
 	exo_doorbell_set_up(nvme, qid, true, cq);
 }
 
-/*
- * The new value, then a look at what the controller waits for: it writes what it waits for, then
- * looks at the value once more. What was before is our own word, which a controller that writes
- * there changes to its own loss.
- */
-noinline bool exo_doorbell_wanted(const struct exo_doorbell *doorbell, u32 value)
-{
-	u32 before = le32_to_cpu(READ_ONCE(*doorbell->shadow)), event;
-
-	dma_wmb();
-	WRITE_ONCE(*doorbell->shadow, cpu_to_le32(value));
-	mb();
-	event = le32_to_cpu(READ_ONCE(*doorbell->event));
-	return (u16)(value - event - 1) < (u16)(value - before);
-}
-
 /* Also before the controller is told: then they are right when it is. */
 static void exo_doorbell_ring_admin(struct exo_nvme *nvme, bool cq, u32 value, void __iomem *reg)
 {

@@ -55,8 +55,21 @@ int exo_doorbells_tell(struct exo_nvme *nvme);
 void exo_doorbells_of(struct exo_nvme *nvme, u32 qid, struct exo_doorbell *sq,
 		      struct exo_doorbell *cq);
 
-/* Does the controller have to be told? The new value is in the shadow when this returns. */
-bool exo_doorbell_wanted(const struct exo_doorbell *doorbell, u32 value);
+/*
+ * Does the controller have to be told? The new value goes into the shadow, then a look at what the
+ * controller waits for: it writes what it waits for, then looks at the value once more. What was
+ * before is our own word, which a controller that writes there changes to its own loss.
+ */
+static __always_inline bool exo_doorbell_wanted(const struct exo_doorbell *doorbell, u32 value)
+{
+	u32 before = le32_to_cpu(READ_ONCE(*doorbell->shadow)), event;
+
+	dma_wmb();
+	WRITE_ONCE(*doorbell->shadow, cpu_to_le32(value));
+	mb();
+	event = le32_to_cpu(READ_ONCE(*doorbell->event));
+	return (u16)(value - event - 1) < (u16)(value - before);
+}
 
 /* What lies in memory for the controller is there before the doorbell is. */
 static __always_inline void exo_doorbell_ring(const struct exo_doorbell *doorbell, u32 value)

@@ -25,7 +25,7 @@ static u32 exo_queue_phase(const struct exo_queue *q, u32 index)
 	return (~index >> q->log2) & 1;
 }
 
-void exo_queue_scan(struct exo_queue *q)
+static __always_inline void exo_submit_scan(struct exo_queue *q)
 {
 	u32 posted = q->posted, end = posted + q->mask + 1, count;
 
@@ -54,6 +54,11 @@ void exo_queue_scan(struct exo_queue *q)
 		exo_trace_completed(q, count);
 }
 
+void exo_queue_scan(struct exo_queue *q)
+{
+	exo_submit_scan(q);
+}
+
 /* What it has consumed, if it can be true. */
 static int exo_queue_believe(struct exo_queue *q, u32 claimed, struct exo_detail *detail)
 {
@@ -77,7 +82,7 @@ static int exo_submit_look(struct exo_queue *q, u32 *pending, struct exo_detail 
 	u32 tail = smp_load_acquire(&q->control->sq_tail);
 	u32 claimed = smp_load_acquire(&q->control->cq_head);
 
-	exo_queue_scan(q);
+	exo_submit_scan(q);
 	/* How many the ring holds, if it can be true. */
 	*pending = tail - q->taken;
 	if (unlikely(*pending > q->mask + 1)) {
@@ -125,7 +130,7 @@ static noinline int exo_submit_refused(struct exo_queue *q, int err, u32 done,
 	return done ? done : err;
 }
 
-static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
+static __always_inline int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 {
 	u32 pending, done = 0, room;
 	int ret;
@@ -151,7 +156,7 @@ static int exo_submit_batch(struct exo_queue *q, struct exo_detail *detail)
 	return done;
 }
 
-static void exo_queue_ring_cq(struct exo_queue *q)
+static __always_inline void exo_queue_ring_cq(struct exo_queue *q)
 {
 	q->rung = q->consumed;
 	exo_doorbell_ring(&q->cq_doorbell, q->rung & q->mask);
@@ -161,7 +166,7 @@ static void exo_queue_ring_cq(struct exo_queue *q)
  * The completion doorbell only when the device could run out of entries: it must
  * always find one for each command in flight.
  */
-static void exo_submit_ring(struct exo_queue *q)
+static __always_inline void exo_submit_ring(struct exo_queue *q)
 {
 	if (q->taken - q->rung > q->mask)
 		exo_queue_ring_cq(q);
@@ -169,7 +174,7 @@ static void exo_submit_ring(struct exo_queue *q)
 	WRITE_ONCE(q->status->sq_head, q->taken);
 }
 
-static __always_inline int exo_submit_some(struct exo_queue *q, struct exo_detail *detail)
+static noinline int exo_submit_some(struct exo_queue *q, struct exo_detail *detail)
 {
 	int done = exo_submit_batch(q, detail);
 
