@@ -15,6 +15,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/sizes.h>
@@ -24,6 +25,7 @@
 
 #define EXO_IOVA_FIRST (SZ_4G >> PAGE_SHIFT)
 #define EXO_UNIT_PAGES(order) (1ul << (order))
+#define EXO_MAP_STEP 32u /* units in one call, listed on the stack */
 
 /* ---- translated addresses ---- */
 
@@ -72,10 +74,11 @@ static void exo_iova_give(struct exo_dma *dma, struct exo_dma_map *map)
 	mtree_erase(&dma->iova, map->iova >> PAGE_SHIFT);
 }
 
+/* What was mapped in one call, neighbours in one entry perhaps, is unmapped in one. */
 static void exo_iommu_unmap(struct exo_dma *dma, struct exo_dma_map *map, u32 count)
 {
 	size_t unit = PAGE_SIZE << map->order;
-	u32 step = max_t(u32, SZ_2M / unit, 1), i;
+	u32 step = max_t(u32, SZ_2M / unit, EXO_MAP_STEP), i;
 
 	for (i = 0; i < count; i += step) {
 		u32 n = min(step, count - i);
@@ -86,25 +89,43 @@ static void exo_iommu_unmap(struct exo_dma *dma, struct exo_dma_map *map, u32 co
 	exo_iova_give(dma, map);
 }
 
-static int exo_iommu_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **pages)
+/*
+ * In one call, so that the IOMMU is told of new entries once, where it has to be: an emulated one
+ * does.
+ */
+static int exo_iommu_map_some(struct exo_dma *dma, struct exo_dma_map *map, u32 first, u32 n,
+			      struct page **pages)
 {
+	struct scatterlist list[EXO_MAP_STEP];
 	size_t unit = PAGE_SIZE << map->order;
 	int prot = IOMMU_CACHE;
-	int ret;
+	ssize_t mapped;
 	u32 i;
 
 	if (map->access & EXO_DMA_DEVICE_READS)
 		prot |= IOMMU_READ;
 	if (map->access & EXO_DMA_DEVICE_WRITES)
 		prot |= IOMMU_WRITE;
+	sg_init_table(list, n);
+	for (i = 0; i < n; i++)
+		sg_set_page(&list[i], pages[first + i], unit, 0);
+	mapped = iommu_map_sg(dma->domain, map->iova + (u64)first * unit, list, n, prot, EXO_GFP);
+	return mapped < 0 ? mapped : 0;
+}
+
+static int exo_iommu_map(struct exo_dma *dma, struct exo_dma_map *map, struct page **pages)
+{
+	int ret;
+	u32 i;
+
 	ret = exo_iova_take(dma, map);
 	if (ret)
 		return ret;
-	for (i = 0; i < map->count; i++) {
+	for (i = 0; i < map->count; i += EXO_MAP_STEP) {
+		u32 n = min(map->count - i, EXO_MAP_STEP);
+
 		ret = fatal_signal_pending(current) ? -EINTR : 0;
-		if (!ret)
-			ret = iommu_map(dma->domain, map->iova + (u64)i * unit,
-					page_to_phys(pages[i]), unit, prot, EXO_GFP);
+		ret = ret ?: exo_iommu_map_some(dma, map, i, n, pages);
 		if (ret) {
 			exo_iommu_unmap(dma, map, i);
 			return ret;
