@@ -19,9 +19,9 @@ struct exo_nvme;
 struct exo_queue;
 struct exo_session;
 
-#define EXO_SPACE_CHUNK_SHIFT 9 /* entries of a chunk: one page of them */
+#define EXO_SPACE_CHUNK_SHIFT 11 /* entries of a chunk: 8 MiB of buffers */
 #define EXO_SPACE_CHUNK (1u << EXO_SPACE_CHUNK_SHIFT)
-#define EXO_SPACE_CHUNKS (1u << 14)
+#define EXO_SPACE_CHUNKS (1u << 12)
 #define EXO_SPACE_PAGES (EXO_SPACE_CHUNKS * EXO_SPACE_CHUNK) /* 32 GiB */
 
 /* An entry is a page's address for the device, with these in the low bits. 0: not attached. */
