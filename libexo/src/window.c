@@ -11,6 +11,7 @@
 
 #define FRAME 4096ul
 #define LARGE (2ul << 20)
+#define TRIES 16 /* to be there before another thread */
 
 /**
  * struct exo_window - a window
@@ -24,42 +25,51 @@ struct exo_window {
 	uint64_t bytes;
 };
 
-/* A range of addresses that begins at a multiple of 2 MiB, taken from a larger one. */
-static char *reserve(uint64_t bytes)
+/* Where a range of addresses is free that begins at a multiple of 2 MiB; NULL: nowhere. */
+static char *find_room(uint64_t bytes)
 {
-	size_t before, room = bytes + LARGE;
-	char *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *at = mmap(NULL, bytes + LARGE, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (at == MAP_FAILED)
 		return NULL;
-	before = -(uintptr_t)at & (LARGE - 1);
-	if (before)
-		munmap(at, before);
-	if (before < LARGE)
-		munmap(at + before + bytes, LARGE - before);
-	return at + before;
+	munmap(at, bytes + LARGE);
+	return at + (-(uintptr_t)at & (LARGE - 1));
+}
+
+/*
+ * Not in the place of a mapping: a kernel that then refuses the window has taken that away, and
+ * what another thread has there by now is not ours to unmap.
+ */
+static char *map_aligned(struct exo *x, uint64_t bytes)
+{
+	for (unsigned int i = 0; i < TRIES; i++) {
+		char *room = find_room(bytes), *at;
+
+		if (!room)
+			return NULL;
+		at = mmap(room, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+			  x->fd, (off_t)EXO_WINDOW_OFFSET);
+		if (at != MAP_FAILED)
+			return at;
+		if (errno != EEXIST)
+			return NULL;
+	}
+	errno = ENOMEM;
+	return NULL;
 }
 
 static int map_window(struct exo *x, struct exo_window *w)
 {
-	int r;
-
-	w->at = reserve(w->bytes);
-	if (!w->at)
-		return exo_fail(x, -errno, NULL,
-				"cannot make a window: no such range of addresses");
-	if (mmap(w->at, w->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, x->fd,
-		 (off_t)EXO_WINDOW_OFFSET) != MAP_FAILED)
+	w->at = map_aligned(x, w->bytes);
+	if (w->at)
 		return 0;
 	/* Its size is right. */
 	if (errno == EINVAL)
-		r = exo_fail(x, -EOPNOTSUPP, NULL,
-			     "the module has no windows: its kernel lacks "
-			     "CONFIG_MAPPING_DIRTY_HELPERS");
-	else
-		r = exo_fail(x, -errno, NULL, "cannot make a window: %s", strerror(errno));
-	munmap(w->at, w->bytes);
-	return r;
+		return exo_fail(x, -EOPNOTSUPP, NULL,
+				"the module has no windows: its kernel lacks "
+				"CONFIG_MAPPING_DIRTY_HELPERS");
+	return exo_fail(x, -errno, NULL, "cannot make a window: %s", strerror(errno));
 }
 
 int exo_window_create(struct exo *x, uint64_t bytes, struct exo_window **out)
