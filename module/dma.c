@@ -25,7 +25,7 @@
 
 #define EXO_IOVA_FIRST (SZ_4G >> PAGE_SHIFT)
 #define EXO_UNIT_PAGES(order) (1ul << (order))
-#define EXO_MAP_STEP 32u /* units in one call, listed on the stack */
+#define EXO_MAP_STEP 16u /* units in one call, listed on the stack */
 
 /* ---- translated addresses ---- */
 
