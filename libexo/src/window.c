@@ -28,8 +28,8 @@ struct exo_window {
 /* Where a range of addresses is free that begins at a multiple of 2 MiB; NULL: nowhere. */
 static char *find_room(uint64_t bytes)
 {
-	char *at = mmap(NULL, bytes + LARGE, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *at = mmap(NULL, bytes + LARGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			-1, 0);
 
 	if (at == MAP_FAILED)
 		return NULL;
