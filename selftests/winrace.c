@@ -14,6 +14,8 @@
 #define ENTRIES 1024u
 #define SIZE (ENTRIES * PAGE)
 #define THREADS 3u
+#define GOOD 0x600d  /* what threads write, */
+#define BAD 0xbad    /* and what a frame's next owner does */
 #define RUN_MS 2000u /* of each test, */
 #define ROUNDS 20u   /* but so many rounds at least */
 
@@ -23,6 +25,8 @@ FIXTURE(winrace)
 	struct exo_frames_alloc frames, large;
 	char *at;
 	int fd;
+	__u64 apart;	 /* entries that look_for_strangers() touches are so far from each other */
+	void *elsewhere; /* where mremap() shall move it */
 	bool stop;
 	unsigned int wrong; /* what no thread may ever see */
 	__u64 touched;	    /* that anything was done at all */
@@ -308,51 +312,104 @@ static void *look_for_strangers(void *arg)
 
 	while (going(self)) {
 		for (i = 0; i < FRAMES; i++) {
-			if (!peek(entry(self, i), &value) && value && value != 0x600d)
+			if (!peek(entry(self, i * self->apart), &value) && value && value != GOOD)
 				is_wrong(self);
-			poke(entry(self, i), 0x600d);
+			poke(entry(self, i * self->apart), GOOD);
 			did_touch(self);
 		}
 	}
 	return NULL;
 }
 
+/* The same through the kernel, while the kernel begins to move the window and gives it up. */
+static void *look_from_behind(void *arg)
+{
+	FIXTURE_DATA(winrace) *self = arg;
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	const __u64 good = GOOD;
+	__u64 value, i;
+
+	if (mem < 0)
+		is_wrong(self);
+	while (mem >= 0 && going(self)) {
+		for (i = 0; i < FRAMES; i++) {
+			off_t at = (uintptr_t)entry(self, i * self->apart);
+
+			if (pread(mem, &value, sizeof(value), at) == sizeof(value) && value &&
+			    value != GOOD)
+				is_wrong(self);
+			if (pwrite(mem, &good, sizeof(good), at) < 0 && errno != EIO)
+				is_wrong(self);
+			did_touch(self);
+		}
+		if (mremap(self->at, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, self->elsewhere) !=
+		    MAP_FAILED)
+			is_wrong(self);
+	}
+	close(mem);
+	return NULL;
+}
+
 /* What was dropped or taken is written by its next owner, who must not find our writes. */
-TEST_F(winrace, frames_that_were_taken_are_not_touched_any_more)
+static void change_hands(struct __test_metadata *_metadata, FIXTURE_DATA(winrace) * self,
+			 __u32 order, void *(*look)(void *))
 {
 	const __u64 limit = now_ms() + RUN_MS;
+	const __u32 units = order == EXO_ORDER_2M ? 2 : FRAMES;
 	pthread_t threads[THREADS];
 	struct exo_frames_alloc arg;
 	__u64 n, i, seen = 0;
 	struct buffer next;
 	__u32 child;
 
-	begin(_metadata, self, threads, THREADS, look_for_strangers);
+	self->apart = order == EXO_ORDER_2M ? ENTRIES / FRAMES : 1;
+	begin(_metadata, self, threads, THREADS, look);
 	for (n = 0; more(n, limit); n++) {
-		ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, EXO_ORDER_4K, FRAMES, ANY_NODE,
-					  &arg));
+		ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, order, units, ANY_NODE, &arg));
 		ASSERT_EQ(0, derive(self->fd, arg.out_cap, RW, EXO_SESSION_SELF, 0, 0, &child));
-		ASSERT_EQ(0, window_map(self->fd, self->at, 0, FRAMES, child, 0, RW));
+		if (order == EXO_ORDER_2M) {
+			ASSERT_EQ(0,
+				  window_map_large(self->fd, self->at, 0, ENTRIES, child, 0, RW));
+		} else {
+			ASSERT_EQ(0, window_map(self->fd, self->at, 0, FRAMES, child, 0, RW));
+		}
 		let_them(self, &seen);
 		if (n & 1) {
 			ASSERT_EQ(0, cap_revoke(self->fd, arg.out_cap, 0, 0, NULL));
 		}
 		ASSERT_EQ(0, drop(self->fd, child));
 		ASSERT_EQ(0, drop(self->fd, arg.out_cap));
-		ASSERT_EQ(0, buffer_alloc(self->fd, self->t.pool, EXO_ORDER_4K, FRAMES, &next));
+		ASSERT_EQ(0, buffer_alloc(self->fd, self->t.pool, order, units, &next));
 		for (i = 0; i < FRAMES; i++) {
-			__u64 *word = (__u64 *)((char *)next.at + i * PAGE);
+			__u64 *word = (__u64 *)((char *)next.at + i * self->apart * PAGE);
 
 			EXPECT_EQ(0, *word);
-			*word = 0xbad;
+			*word = BAD;
 		}
 		sched_yield();
 		for (i = 0; i < FRAMES; i++) {
-			EXPECT_EQ(0xbad, *(__u64 *)((char *)next.at + i * PAGE));
+			EXPECT_EQ(BAD, *(__u64 *)((char *)next.at + i * self->apart * PAGE));
 		}
 		ASSERT_EQ(0, buffer_free(self->fd, &next));
 	}
 	end(_metadata, self, threads, THREADS);
+}
+
+TEST_F(winrace, frames_that_were_taken_are_not_touched_any_more)
+{
+	change_hands(_metadata, self, EXO_ORDER_4K, look_for_strangers);
+}
+
+TEST_F(winrace, large_frames_that_were_taken_are_not_touched_any_more)
+{
+	change_hands(_metadata, self, EXO_ORDER_2M, look_for_strangers);
+}
+
+TEST_F(winrace, nor_are_they_by_a_debugger_while_the_window_would_move)
+{
+	self->elsewhere = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->elsewhere);
+	change_hands(_metadata, self, EXO_ORDER_4K, look_from_behind);
 }
 
 /* ---- several that set ---- */
