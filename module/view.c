@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The rules of every VMA that exo makes, in one place:
+ * The rules of every VMA that exo makes, in one place; the last is of views, of windows see
+ * window.c:
  *
  *  - shared only: a private writable mapping of page frames cannot be;
  *  - VM_IO | VM_PFNMAP: no get_user_pages(), no MADV_DOFORK, no core dump;

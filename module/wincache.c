@@ -14,12 +14,16 @@
  * 2 MiB that can be written: they are kept away from those, which have only
  * EXO_ENTRY_DIRTY, set when the first write makes them writable.
  */
+#include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/sched.h>
 
 #include "cap.h"
 #include "compat.h"
 #include "window.h"
+
+#define EXO_FILL_JIFFIES 2 /* that others who want the locks may be kept waiting for */
 
 /**
  * struct exo_fill - a walk over page table entries of one chunk
@@ -122,6 +126,21 @@ int exo_window_fill(struct exo_window *window, struct vm_area_struct *vma, u64 f
 }
 
 /*
+ * Page tables are of the program's memory. Who is over the bound that the cgroup throttles it at
+ * would be made to sleep here, and who reclaims may take long: others wait for these locks.
+ */
+static bool exo_fill_goes_on(struct exo_window *window, struct mm_struct *mm)
+{
+#ifdef CONFIG_MEMCG
+	if (current->memcg_nr_pages_over_high)
+		return false;
+#endif
+	if (time_before_eq(jiffies, window->since + EXO_FILL_JIFFIES))
+		return true;
+	return !rwsem_is_contended(&window->lock) && !mmap_lock_is_contended(mm);
+}
+
+/*
  * What is not filled for want of memory is at a touch. So are 2 MiB: handle_mm_fault(), the way
  * to those, takes the window's lock itself.
  */
@@ -134,6 +153,8 @@ static void exo_settle_fill(struct exo_window *window, struct vm_area_struct *vm
 		for (; at < last; at = exo_chunk_end(at, last)) {
 			u64 *chunk = exo_window_chunk(window, at);
 
+			if (!exo_fill_goes_on(window, vma->vm_mm))
+				return;
 			if (!exo_chunk_large(chunk))
 				exo_fill_chunk(window, vma, chunk, at, exo_chunk_end(at, last));
 			cond_resched();
@@ -175,6 +196,7 @@ static void exo_settle_harvest(struct exo_window *window, struct vm_area_struct 
 			apply_to_existing_page_range(vma->vm_mm, exo_vma_address(vma, at),
 						     (next - at) << PAGE_SHIFT, exo_harvest_pte,
 						     &fill);
+			cond_resched();
 		}
 	}
 }

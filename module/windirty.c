@@ -164,13 +164,15 @@ static void exo_dirty_return(struct exo_call *call, const unsigned long *bits)
 	struct vm_area_struct *vma;
 	u32 bit;
 
-	vma = exo_window_enter(call, EXO_FIELD(window_dirty, window), cmd->window);
+	vma = exo_window_reenter(call, EXO_FIELD(window_dirty, window), cmd->window);
 	if (IS_ERR(vma))
 		return;
 	for_each_set_bit(bit, bits, cmd->count) {
 		u64 at = cmd->first + bit;
 		u64 *chunk = exo_window_chunk(vma->vm_private_data, at);
 
+		if (!(bit % EXO_CHUNK))
+			cond_resched();
 		if (!chunk || !exo_entry_source(exo_chunk_entry(chunk, at)))
 			continue;
 		chunk[exo_chunk_large(chunk) ? 0 : at & (EXO_CHUNK - 1)] |= EXO_ENTRY_DIRTY;

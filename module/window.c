@@ -250,6 +250,20 @@ static struct vm_area_struct *exo_window_find(struct exo_call *call, u64 address
 	return window->session == call->session ? vma : NULL;
 }
 
+static struct vm_area_struct *exo_window_get(struct exo_call *call, u32 field, u64 address)
+{
+	struct vm_area_struct *vma = exo_window_find(call, address);
+
+	if (vma)
+		return vma;
+	return ERR_PTR(exo_refuse(call, -ENOENT, EXO_REASON_NO_WINDOW, field, address, 0));
+}
+
+static void exo_window_entered(struct exo_window *window)
+{
+	window->since = jiffies;
+}
+
 struct vm_area_struct *exo_window_enter(struct exo_call *call, u32 field, u64 address)
 {
 	struct vm_area_struct *vma;
@@ -257,13 +271,34 @@ struct vm_area_struct *exo_window_enter(struct exo_call *call, u32 field, u64 ad
 
 	if (mmap_read_lock_killable(current->mm))
 		return ERR_PTR(-EINTR);
-	vma = exo_window_find(call, address);
-	if (!vma) {
+	vma = exo_window_get(call, field, address);
+	if (IS_ERR(vma))
+		goto out_unlock;
+	window = vma->vm_private_data;
+	if (!down_write_killable(&window->lock)) {
+		exo_window_entered(window);
+		return vma;
+	}
+	vma = ERR_PTR(-EINTR);
+out_unlock:
+	mmap_read_unlock(current->mm);
+	return vma;
+}
+
+struct vm_area_struct *exo_window_reenter(struct exo_call *call, u32 field, u64 address)
+{
+	struct vm_area_struct *vma;
+	struct exo_window *window;
+
+	mmap_read_lock(current->mm);
+	vma = exo_window_get(call, field, address);
+	if (IS_ERR(vma)) {
 		mmap_read_unlock(current->mm);
-		return ERR_PTR(exo_refuse(call, -ENOENT, EXO_REASON_NO_WINDOW, field, address, 0));
+		return vma;
 	}
 	window = vma->vm_private_data;
 	down_write(&window->lock);
+	exo_window_entered(window);
 	return vma;
 }
 

@@ -27,11 +27,19 @@
 #include <linux/xarray.h>
 #include <linux/exo.h>
 
+#include "params.h"
+
 struct exo_call;
 struct exo_cap;
 struct exo_pfn;
 struct exo_session;
 struct exo_view_slot;
+
+/*
+ * Under a window's lock nothing waits for memory: who ends a capability may be waiting for the
+ * lock. What there is none for at once is waited for without it (winset.c).
+ */
+#define EXO_WINDOW_GFP (EXO_GFP & ~__GFP_DIRECT_RECLAIM)
 
 /* Page of a session's mmap() offsets at which windows are made. */
 #define EXO_WINDOW_PAGE (EXO_WINDOW_OFFSET >> PAGE_SHIFT)
@@ -71,6 +79,7 @@ struct exo_view_slot;
  *	changes. Inside mmap_lock
  * @insert: one filling of 2 MiB at a time, so that one entry of 2 MiB and 512 of 4 KiB do not
  *	meet; inside @lock
+ * @since: when @lock was taken for a call, in jiffies. Under @lock
  * @closed: there is no VMA any more. Under @lock
  * @chunks: the table: arrays of EXO_CHUNK entries. Under @lock
  * @sources: by their own numbers. Under @lock
@@ -83,6 +92,7 @@ struct exo_window {
 	u64 pages;
 	struct rw_semaphore lock;
 	struct mutex insert;
+	unsigned long since;
 	bool closed;
 	struct xarray chunks;
 	struct xarray sources;
@@ -96,7 +106,8 @@ struct exo_window {
  * @on_slot: in cap->slot.windows, under that list's lock. Who takes it from there ends it
  * @id: its number in window->sources
  * @entries: of the window, that are of it; under the window's lock, as what follows
- * @first, @end: between which they lie
+ * @chunks: where they are, or were: numbers of chunks
+ * @noted: the one noted last, plus 1
  */
 struct exo_window_source {
 	struct exo_window *window;
@@ -104,8 +115,8 @@ struct exo_window_source {
 	struct list_head on_slot;
 	u32 id;
 	u64 entries;
-	u64 first;
-	u64 end;
+	struct xarray chunks;
+	u64 noted;
 };
 
 /* ---- window.c ---- */
@@ -118,6 +129,8 @@ void exo_window_put(struct exo_window *window);
  * made it, in this process. Its VMA, or an error.
  */
 struct vm_area_struct *exo_window_enter(struct exo_call *call, u32 field, u64 address);
+/* The same, whatever signal is pending. */
+struct vm_area_struct *exo_window_reenter(struct exo_call *call, u32 field, u64 address);
 void exo_window_leave(struct vm_area_struct *vma);
 
 /* ---- wintable.c ---- */
@@ -166,11 +179,14 @@ static inline u64 exo_chunk_entry(const u64 *chunk, u64 at)
 
 u64 exo_window_entry(struct exo_window *window, u64 at);
 
-/* Chunks for the entries from @first to @end. */
-int exo_window_make_chunks(struct exo_window *window, u64 first, u64 end);
+/* A chunk for entry @at, if there is none. */
+int exo_window_make_chunk(struct exo_window *window, u64 at);
 void exo_window_free_chunks(struct exo_window *window);
 
-/* The next run of entries with one of @flags from *first on, before @end. False: there is none. */
+/*
+ * The next run of entries with one of @flags from *first on, before @end, and of those between them
+ * to which it does not matter (EXO_ENTRY_LOWER, _ZAP). False: there is none.
+ */
 bool exo_window_run(struct exo_window *window, u64 *first, u64 *last, u64 end, u64 flags);
 
 /* The first of 2 MiB that a change from @first to @end would cut; else U64_MAX. */
@@ -198,13 +214,8 @@ void exo_window_zap(struct exo_window *window, u64 first, u64 end);
 /* The source of @cap, made when first asked for. An error: it has ended, or no memory. */
 struct exo_window_source *exo_window_source(struct exo_window *window, struct exo_cap *cap);
 
-/* Entry @at is of @source from now on. */
-static inline void exo_source_count(struct exo_window_source *source, u64 at, u64 entries)
-{
-	source->entries += entries;
-	source->first = min(source->first, at);
-	source->end = max(source->end, at + entries);
-}
+/* The chunk of entry @at may have entries of it from now on. */
+int exo_source_note(struct exo_window_source *source, u64 at);
 
 /* The capability ends: its entries go from all windows. */
 void exo_window_end_sources(struct exo_view_slot *slot);

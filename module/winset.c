@@ -22,6 +22,7 @@
 #include "window.h"
 
 #define EXO_OPS_ON_STACK 4 /* a batch of so many needs no allocation */
+#define EXO_TRIES 4u	   /* to find memory for the next chunk */
 
 /*
  * Entries between two operations of the same kind that are taken along, so that there is one
@@ -36,6 +37,8 @@
  * @vma: its VMA, with mmap_lock
  * @ops: the operations; the first @spans of them are spans of entries that were changed
  * @spans: how many
+ * @done: operations
+ * @reserved: chunks of the one after them that memory was found for
  * @pages: entries that the operations so far were about
  * @cap: the number of the capability that was named last; 0: none was
  * @source: its source
@@ -47,6 +50,8 @@ struct exo_batch {
 	struct vm_area_struct *vma;
 	struct exo_window_op *ops;
 	u32 spans;
+	u32 done;
+	u32 reserved;
 	u64 pages;
 	u32 cap;
 	struct exo_window_source *source;
@@ -180,7 +185,7 @@ static int exo_op_find_source(struct exo_batch *batch, const struct exo_window_o
 	if (source == ERR_PTR(-ESTALE))
 		return exo_refuse(batch->call, -ESTALE, EXO_REASON_STALE, field, op->frames, 0);
 	if (IS_ERR(source))
-		return exo_refuse(batch->call, -ENOMEM, EXO_REASON_MEMORY, field, 0, 0);
+		return PTR_ERR(source);
 	batch->cap = op->frames;
 	batch->source = source;
 	return 0;
@@ -259,7 +264,7 @@ static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, 
 
 	if (exo_chunk_large(chunk))
 		exo_chunk_break(batch, chunk);
-	exo_source_count(source, at, n);
+	source->entries += n;
 	for (; n--; entry++, value += BIT_ULL(EXO_ENTRY_PAGE_SHIFT)) {
 		u64 old = *entry;
 
@@ -271,7 +276,7 @@ static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, 
 	}
 }
 
-static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 at, u64 page, u64 access)
+static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 access)
 {
 	struct exo_window_source *source = batch->source;
 	u64 value = exo_entry(source->id, page, access | EXO_ENTRY_LARGE), stale = 0;
@@ -288,7 +293,7 @@ static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 at, u64 page,
 		stale |= exo_entry_stale(chunk[i]);
 		exo_entry_set(&chunk[i], 0);
 	}
-	exo_source_count(source, at, EXO_CHUNK);
+	source->entries += EXO_CHUNK;
 	exo_entry_set(&chunk[0], value | stale);
 }
 
@@ -319,6 +324,21 @@ static void exo_protect_chunk(u64 *chunk, u64 at, u64 end, u64 access)
 
 /* ---- the operations ---- */
 
+/* All that can fail for want of memory. */
+static int exo_batch_reserve(struct exo_batch *batch, u64 first, u64 end)
+{
+	u64 at;
+
+	batch->reserved = 0;
+	for (at = first; at < end; at = exo_chunk_end(at, end)) {
+		if (exo_window_make_chunk(batch->window, at) || exo_source_note(batch->source, at))
+			return -ENOMEM;
+		batch->reserved++;
+		cond_resched();
+	}
+	return 0;
+}
+
 static int exo_batch_map(struct exo_batch *batch, const struct exo_window_op *op)
 {
 	u64 at, next, end = op->first + op->count;
@@ -329,15 +349,16 @@ static int exo_batch_map(struct exo_batch *batch, const struct exo_window_op *op
 	ret = exo_op_check_frames(batch, op, batch->source->cap);
 	if (ret)
 		return ret;
-	if (exo_window_make_chunks(batch->window, op->first, end))
-		return exo_refuse(batch->call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
+	ret = exo_batch_reserve(batch, op->first, end);
+	if (ret)
+		return ret;
 	for (at = op->first; at < end; at = next) {
 		u64 *chunk = exo_window_chunk(batch->window, at);
 		u64 page = op->page + (at - op->first);
 
 		next = exo_chunk_end(at, end);
 		if (op->order == EXO_ORDER_2M)
-			exo_map_large(batch, chunk, at, page, op->access);
+			exo_map_large(batch, chunk, page, op->access);
 		else
 			exo_map_chunk(batch, chunk, at, next, page, op->access);
 		cond_resched();
@@ -379,6 +400,8 @@ static int exo_batch_may_protect(struct exo_batch *batch, const struct exo_windo
 			return exo_refuse(call, -EACCES, EXO_REASON_ENTRY_RIGHT,
 					  EXO_FIELD(window_op, access), at,
 					  op->access & ~source->cap->rights);
+		if (!(next % EXO_CHUNK))
+			cond_resched();
 	}
 	return 0;
 }
@@ -480,18 +503,15 @@ static int exo_batch_do(struct exo_batch *batch, const struct exo_window_op *op)
 static int exo_batch_run(struct exo_batch *batch, u32 count)
 {
 	struct exo_window_op op, before = {};
-	u32 i;
 
-	for (i = 0; i < count; i++, before = op) {
+	for (; batch->done < count; batch->done++, before = op) {
 		int ret = fatal_signal_pending(current) ? -EINTR : 0;
 
-		op = batch->ops[i];
+		op = batch->ops[batch->done];
 		if (!ret)
 			ret = exo_batch_do(batch, &op);
-		if (ret) {
-			batch->call->detail.index = i;
+		if (ret)
 			return ret;
-		}
 		batch->pages += op.count;
 		exo_batch_span(batch, &op, &before);
 	}
@@ -519,21 +539,52 @@ static void exo_batch_fault_large(struct exo_batch *batch)
 	}
 }
 
-static int exo_window_do(struct exo_call *call, struct exo_window_op *ops)
+/* From the first operation that is not done to the last, or to one that there is no memory for. */
+static int exo_batch_go_on(struct exo_batch *batch)
 {
-	struct exo_window_set *cmd = &call->arg.window_set;
-	struct exo_batch batch = { .call = call, .ops = ops };
+	struct exo_window_set *cmd = &batch->call->arg.window_set;
 	int ret;
 
-	batch.vma = exo_window_enter(call, EXO_FIELD(window_set, window), cmd->window);
-	if (IS_ERR(batch.vma))
-		return PTR_ERR(batch.vma);
-	batch.window = batch.vma->vm_private_data;
-	ret = exo_batch_run(&batch, cmd->count);
-	exo_batch_settle(&batch);
-	up_write(&batch.window->lock);
-	exo_batch_fault_large(&batch);
-	mmap_read_unlock(batch.vma->vm_mm);
+	batch->vma = exo_window_enter(batch->call, EXO_FIELD(window_set, window), cmd->window);
+	if (IS_ERR(batch->vma))
+		return PTR_ERR(batch->vma);
+	batch->window = batch->vma->vm_private_data;
+	batch->spans = 0;
+	batch->cap = 0;
+	batch->old = NULL;
+	ret = exo_batch_run(batch, cmd->count);
+	exo_batch_settle(batch);
+	up_write(&batch->window->lock);
+	exo_batch_fault_large(batch);
+	mmap_read_unlock(batch->vma->vm_mm);
+	return ret;
+}
+
+/* Memory is reclaimed, and a limit of the cgroup's waited for, while no lock is held. */
+static bool exo_batch_wait_memory(void)
+{
+	void *page = kmalloc(PAGE_SIZE, EXO_GFP);
+
+	kfree(page);
+	return page;
+}
+
+static int exo_window_do(struct exo_call *call, struct exo_window_op *ops)
+{
+	struct exo_batch batch = { .call = call, .ops = ops };
+	u32 tries = 0, done = 0, reserved = 0;
+	int ret;
+
+	while ((ret = exo_batch_go_on(&batch)) == -ENOMEM) {
+		tries = batch.done > done || batch.reserved > reserved ? 0 : tries + 1;
+		if (tries == EXO_TRIES || !exo_batch_wait_memory())
+			break;
+		done = batch.done;
+		reserved = batch.reserved;
+	}
+	if (ret == -ENOMEM)
+		exo_refuse(call, ret, EXO_REASON_MEMORY, 0, 0, 0);
+	call->detail.index = batch.done;
 	return ret;
 }
 

@@ -17,12 +17,12 @@
 
 static struct exo_window_source *exo_source_alloc(struct exo_window *window, struct exo_cap *cap)
 {
-	struct exo_window_source *source = kzalloc(sizeof(*source), EXO_GFP);
+	struct exo_window_source *source = kzalloc(sizeof(*source), EXO_WINDOW_GFP);
 
 	if (!source)
 		return NULL;
 	if (xa_alloc(&window->sources, &source->id, source, XA_LIMIT(1, EXO_ENTRY_SOURCE_MAX),
-		     EXO_GFP)) {
+		     EXO_WINDOW_GFP)) {
 		kfree(source);
 		return NULL;
 	}
@@ -30,12 +30,13 @@ static struct exo_window_source *exo_source_alloc(struct exo_window *window, str
 	kref_get(&cap->ref);
 	source->cap = cap;
 	source->window = window;
-	source->first = U64_MAX;
+	xa_init_flags(&source->chunks, XA_FLAGS_ACCOUNT);
 	return source;
 }
 
 static void exo_source_free(struct exo_window_source *source)
 {
+	xa_destroy(&source->chunks);
 	exo_cap_put(source->cap);
 	kfree(source);
 }
@@ -69,7 +70,7 @@ static struct exo_window_source *exo_source_create(struct exo_window *window, st
 	if (!source)
 		return ERR_PTR(ret);
 	/* In the place of one with the same number that is about to end, if there is one. */
-	if (xa_err(xa_store(&window->by_cap, cap->id, source, EXO_GFP)))
+	if (xa_err(xa_store(&window->by_cap, cap->id, source, EXO_WINDOW_GFP)))
 		goto out_forget;
 	ret = -ESTALE;
 	if (!exo_source_publish(source))
@@ -90,6 +91,19 @@ struct exo_window_source *exo_window_source(struct exo_window *window, struct ex
 	if (source && source->cap == cap)
 		return source;
 	return exo_source_create(window, cap);
+}
+
+int exo_source_note(struct exo_window_source *source, u64 at)
+{
+	u64 index = at >> EXO_CHUNK_SHIFT;
+
+	lockdep_assert_held_write(&source->window->lock);
+	if (source->noted == index + 1)
+		return 0;
+	if (xa_err(xa_store(&source->chunks, index, xa_mk_value(1), EXO_WINDOW_GFP)))
+		return -ENOMEM;
+	source->noted = index + 1;
+	return 0;
 }
 
 /* ---- the end ---- */
@@ -126,24 +140,40 @@ static void exo_source_clear_chunk(struct exo_window_source *source, u64 *chunk)
 	}
 }
 
+/* Up to chunk @last: what is cleared is gone, with one flush for chunks side by side. */
+static void exo_source_zap(struct exo_window *window, struct exo_window_source *source,
+			   unsigned long last)
+{
+	unsigned long index, first = 0, end = 0;
+	void *noted;
+
+	xa_for_each_range(&source->chunks, index, noted, 0, last)
+	{
+		if (index != end) {
+			exo_window_zap(window, first << EXO_CHUNK_SHIFT, end << EXO_CHUNK_SHIFT);
+			first = index;
+		}
+		end = index + 1;
+	}
+	exo_window_zap(window, first << EXO_CHUNK_SHIFT, end << EXO_CHUNK_SHIFT);
+}
+
 /* Entries of it are empty from now on; that there are none any more ends the search. */
 static void exo_source_clear(struct exo_window *window, struct exo_window_source *source)
 {
 	unsigned long index;
-	u64 *chunk;
+	void *noted;
 
 	lockdep_assert_held_write(&window->lock);
 	if (!source->entries)
 		return;
-	xa_for_each_range(&window->chunks, index, chunk, source->first >> EXO_CHUNK_SHIFT,
-			  (source->end - 1) >> EXO_CHUNK_SHIFT)
-	{
-		exo_source_clear_chunk(source, chunk);
+	xa_for_each(&source->chunks, index, noted) {
+		exo_source_clear_chunk(source, xa_load(&window->chunks, index));
 		if (!source->entries)
 			break;
 		cond_resched();
 	}
-	exo_window_zap(window, source->first, source->end);
+	exo_source_zap(window, source, index);
 }
 
 /* By who took it from its slot. */

@@ -17,28 +17,20 @@ u64 exo_window_entry(struct exo_window *window, u64 at)
 	return chunk ? exo_chunk_entry(chunk, at) : 0;
 }
 
-int exo_window_make_chunks(struct exo_window *window, u64 first, u64 end)
+int exo_window_make_chunk(struct exo_window *window, u64 at)
 {
-	u64 at;
+	u64 *chunk;
 
 	lockdep_assert_held_write(&window->lock);
-	for (at = first; at < end; at = exo_chunk_end(at, end)) {
-		u64 *chunk;
-		int ret;
-
-		if (exo_window_chunk(window, at))
-			continue;
-		chunk = kcalloc(EXO_CHUNK, sizeof(*chunk), EXO_GFP);
-		if (!chunk)
-			return -ENOMEM;
-		ret = xa_err(xa_store(&window->chunks, at >> EXO_CHUNK_SHIFT, chunk, EXO_GFP));
-		if (ret) {
-			kfree(chunk);
-			return -ENOMEM;
-		}
-		cond_resched();
-	}
-	return 0;
+	if (exo_window_chunk(window, at))
+		return 0;
+	chunk = kcalloc(EXO_CHUNK, sizeof(*chunk), EXO_WINDOW_GFP);
+	if (!chunk)
+		return -ENOMEM;
+	if (!xa_err(xa_store(&window->chunks, at >> EXO_CHUNK_SHIFT, chunk, EXO_WINDOW_GFP)))
+		return 0;
+	kfree(chunk);
+	return -ENOMEM;
 }
 
 void exo_window_free_chunks(struct exo_window *window)
@@ -53,15 +45,54 @@ void exo_window_free_chunks(struct exo_window *window)
 	xa_destroy(&window->chunks);
 }
 
-/* How far from @at on entries have one of @flags, or have none, within the chunk. */
-static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool have)
+/* How far from @at on entries have none of @flags, within the chunk. */
+static u64 exo_chunk_skip(const u64 *chunk, u64 at, u64 end, u64 flags)
 {
 	end = exo_chunk_end(at, end);
 	if (exo_chunk_large(chunk))
-		return !(chunk[0] & flags) == !have ? end : at;
-	while (at < end && !(chunk[at & (EXO_CHUNK - 1)] & flags) == !have)
+		return chunk[0] & flags ? at : end;
+	while (at < end && !(chunk[at & (EXO_CHUNK - 1)] & flags))
 		at++;
 	return at;
+}
+
+/*
+ * What does not matter to an entry is done to it with its neighbours, so that there is one flush:
+ * where nothing can be touched nothing goes, and what cannot be written any more for a moment is
+ * made writable again when entries are filled.
+ */
+static bool exo_entry_joins(u64 entry, u64 flags)
+{
+	if (flags == EXO_ENTRY_ZAP)
+		return !(entry & EXO_ENTRY_READ);
+	return flags == EXO_ENTRY_LOWER;
+}
+
+/*
+ * The end of a run that goes on at @at, within the chunk; @at, if there is none of it. It goes on
+ * in the next chunk, if @open. A chunk with an entry to be lowered has no page table entry of
+ * 2 MiB; one without may, which must not be lowered.
+ */
+static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool *open)
+{
+	u64 first = at, last = at;
+
+	end = exo_chunk_end(at, end);
+	if (exo_chunk_large(chunk)) {
+		*open = chunk[0] & flags ||
+			(flags != EXO_ENTRY_LOWER && exo_entry_joins(chunk[0], flags));
+		return chunk[0] & flags ? end : at;
+	}
+	for (; at < end; at++) {
+		u64 entry = chunk[at & (EXO_CHUNK - 1)];
+
+		if (entry & flags)
+			last = at + 1;
+		else if (!exo_entry_joins(entry, flags))
+			break;
+	}
+	*open = at == end && (flags != EXO_ENTRY_LOWER || last > first);
+	return last;
 }
 
 /* The first entry from @at on that there is a chunk for; a window may be empty for terabytes. */
@@ -80,7 +111,7 @@ static u64 exo_window_run_begin(struct exo_window *window, u64 at, u64 end, u64 
 	while ((at = exo_window_present(window, at, end)) < end) {
 		u64 limit = exo_chunk_end(at, end);
 
-		at = exo_chunk_run(exo_window_chunk(window, at), at, end, flags, false);
+		at = exo_chunk_skip(exo_window_chunk(window, at), at, end, flags);
 		if (at < limit)
 			break;
 		cond_resched();
@@ -90,17 +121,21 @@ static u64 exo_window_run_begin(struct exo_window *window, u64 at, u64 end, u64 
 
 static u64 exo_window_run_end(struct exo_window *window, u64 at, u64 end, u64 flags)
 {
-	while (at < end) {
+	bool open = true;
+	u64 last = at;
+
+	for (; open && at < end; at = exo_chunk_end(at, end)) {
 		const u64 *chunk = exo_window_chunk(window, at);
-		u64 limit = exo_chunk_end(at, end);
+		u64 found;
 
 		if (!chunk)
 			break;
-		at = exo_chunk_run(chunk, at, end, flags, true);
-		if (at < limit)
-			break;
+		found = exo_chunk_run(chunk, at, end, flags, &open);
+		if (found > at)
+			last = found;
+		cond_resched();
 	}
-	return at;
+	return last;
 }
 
 bool exo_window_run(struct exo_window *window, u64 *first, u64 *last, u64 end, u64 flags)

@@ -18,9 +18,10 @@
  *  - Unless its text says otherwise, a command that fails has changed nothing.
  *  - mmap() of a session takes an offset that a command gave (out_mmap_offset) plus
  *    a byte offset in the object. It fails with ENOENT (no such capability), ESTALE,
- *    EACCES (right not held, or PROT_EXEC), ERANGE (outside the capability's range,
- *    or across the two regions of a queue), EINVAL (MAP_PRIVATE, or /dev/exo was not
- *    opened for reading and writing), ENOMEM. Such a mapping is undone whole or not
+ *    EACCES (right not held, PROT_EXEC, or what /dev/exo was not opened for), ERANGE
+ *    (outside the capability's range, or across the two regions of a queue), EINVAL
+ *    (MAP_PRIVATE, or /dev/exo was not opened for reading and writing), ENOMEM, of a
+ *    window ENFILE. Such a mapping is undone whole or not
  *    at all: munmap() of a part, mremap() are EINVAL, mprotect() is EACCES. At
  *    EXO_WINDOW_OFFSET it makes a window.
  *  - detail is 0 or the address of a struct exo_detail, written when something
@@ -1845,8 +1846,9 @@ struct exo_window_op {
  * a child of fork() does not have it. It is known by its address, in the process that
  * made it, to the session that made it; there may be many, and many of the same frames,
  * each with accesses of its own. Its table is charged to the memory cgroup: 8 bytes for each
- * page, for each 2 MiB in which there ever was an entry. So are its page tables, as those of
- * any memory: at the limit the table is ENOMEM, and for page tables the cgroup may kill.
+ * page, for each 2 MiB in which there ever was, or was to be, an entry; it is kept until the
+ * window ends. So are its page tables, as those of any memory: at the limit the table is
+ * ENOMEM, and for page tables the cgroup may kill. Above memory.high they are made at a touch.
  *
  * A touch that the entry does not allow is SIGBUS, in a system call EFAULT. Nothing in a window
  * can be executed, inherited, or be the buffer of what takes a reference to pages (O_DIRECT).
@@ -1856,8 +1858,9 @@ struct exo_window_op {
  * bits are lost.
  *
  * When a call returns, no CPU uses what the entries were before. Entries that lie side by side
- * are best set by operations that follow each other, in ascending order: then they cost
- * one flush of the CPUs' translations, not one each. More access costs none.
+ * are best set by operations that follow each other, in ascending order: then what they take
+ * away costs one flush of the CPUs' translations together (two, where frames go and others are
+ * re-protected), not one each. More access costs none.
  *
  * An operation is done whole or not at all. At the first that is refused the call ends with its
  * error: those before it are done, it and those after it are not. index in the detail is
@@ -1893,7 +1896,8 @@ struct exo_window_set {
  * @out_dirty: bits that are set
  *
  * An entry is dirty if there was a write through it since it was mapped or this was last
- * asked; writes through other windows, by devices or by the kernel's own mapping do not count.
+ * asked; writes through other windows, by devices, by the guest of a KVM whose memory it is or by
+ * the kernel's own mapping do not count.
  * The bit survives EXO_WINDOW_PROTECT, not EXO_WINDOW_UNMAP or the mapping of another frame. Of
  * an entry of 2 MiB all 512 bits are set if any of it was written.
  *
@@ -1901,8 +1905,8 @@ struct exo_window_set {
  * is in memory when it returns, or by the next. To have all there is and no more, first
  * re-protect the entries to EXO_RIGHT_READ.
  *
- * If @bitmap cannot be written (EFAULT), or on EINTR, the bits stay set. Part of @bitmap may
- * have been written.
+ * If @bitmap cannot be written (EFAULT), or on EINTR, the bits stay set, also of an entry that
+ * another thread mapped anew meanwhile. Part of @bitmap may have been written.
  *
  * Errors: ENOENT no window there, EINVAL @count, or a part of an entry of 2 MiB, ERANGE beyond
  * the window, EOVERFLOW, EFAULT, ENOMEM, EINTR.
