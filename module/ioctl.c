@@ -99,6 +99,7 @@ static const struct exo_op exo_ops[] = {
 #ifdef EXO_WINDOWS
 	EXO_OP_RESERVED(EXO_WINDOW_SET, exo_window_set, exo_window_set),
 	EXO_OP(EXO_WINDOW_DIRTY, exo_window_dirty, exo_window_dirty),
+	EXO_OP(EXO_WINDOW_HANDLER, exo_window_handler, exo_window_handler),
 #endif
 };
 

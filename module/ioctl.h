@@ -50,6 +50,7 @@ union exo_arg {
 	struct exo_events_create events_create;
 	struct exo_window_set window_set;
 	struct exo_window_dirty window_dirty;
+	struct exo_window_handler window_handler;
 	struct exo_revoke revoke;
 	struct exo_cap_taken cap_taken;
 	struct exo_tree_list tree_list;

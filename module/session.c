@@ -22,6 +22,7 @@
 #include "session.h"
 #include "space.h"
 #include "view.h"
+#include "window.h"
 
 static void exo_session_free(struct exo_object *obj)
 {
@@ -138,6 +139,8 @@ int exo_session_info(struct exo_call *call)
 			    EXO_FEATURE_MEM_ADOPT;
 	if (IS_ENABLED(EXO_WINDOWS))
 		cmd->out_features |= EXO_FEATURE_WINDOW;
+	if (IS_ENABLED(EXO_WINDOWS) && exo_upcall_is_supported())
+		cmd->out_features |= EXO_FEATURE_UPCALL;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
 	cmd->out_frames_limit = exo_pool_root_limit();

@@ -92,7 +92,8 @@
 	EXO_TR(NO_WINDOW)            \
 	EXO_TR(EMPTY)                \
 	EXO_TR(LARGE)                \
-	EXO_TR_LAST(ENTRY_RIGHT)
+	EXO_TR(ENTRY_RIGHT)          \
+	EXO_TR_LAST(UPCALL)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \

@@ -26,9 +26,13 @@
 
 /* ---- faults ---- */
 
-/* The program's business. Its entry may be empty, protected, or have been taken. */
-static vm_fault_t exo_window_missed(struct vm_fault *vmf, u64 entry)
+/* The program's business. */
+static vm_fault_t exo_window_missed(const struct exo_window *window, u64 entry,
+				    struct exo_missed *missed)
 {
+	missed->handler = window->handler;
+	missed->context = window->context;
+	missed->entry = entry;
 	return VM_FAULT_SIGBUS;
 }
 
@@ -68,8 +72,7 @@ static vm_fault_t exo_window_fault_large(struct vm_fault *vmf, struct exo_window
 	return exo_window_filled(exo_window_fill(window, vmf->vma, first, first + EXO_CHUNK));
 }
 
-/* An entry that is not there; or, asked through .pfn_mkwrite, one that cannot be written. */
-static vm_fault_t exo_window_fault(struct vm_fault *vmf)
+static vm_fault_t exo_window_touch(struct vm_fault *vmf, struct exo_missed *missed)
 {
 	struct exo_window *window = vmf->vma->vm_private_data;
 	u64 entry;
@@ -77,10 +80,19 @@ static vm_fault_t exo_window_fault(struct vm_fault *vmf)
 	guard(rwsem_read)(&window->lock);
 	entry = exo_window_entry(window, vmf->pgoff);
 	if (!exo_window_allows(vmf, entry))
-		return exo_window_missed(vmf, entry);
+		return exo_window_missed(window, entry, missed);
 	if (entry & EXO_ENTRY_LARGE)
 		return exo_window_fault_large(vmf, window);
 	return exo_window_filled(exo_window_fill(window, vmf->vma, vmf->pgoff, vmf->pgoff + 1));
+}
+
+/* An entry that is not there; or, asked through .pfn_mkwrite, one that cannot be written. */
+static vm_fault_t exo_window_fault(struct vm_fault *vmf)
+{
+	struct exo_missed missed = {};
+	vm_fault_t ret = exo_window_touch(vmf, &missed);
+
+	return missed.handler ? exo_upcall(vmf, &missed) : ret;
 }
 
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
@@ -103,22 +115,31 @@ static vm_fault_t exo_window_insert_large(struct vm_fault *vmf, struct exo_windo
 	return exo_insert_pfn_pmd(vmf, at.pfn, write);
 }
 
-static vm_fault_t exo_window_huge_fault(struct vm_fault *vmf, unsigned int fault_order)
+static vm_fault_t exo_window_touch_large(struct vm_fault *vmf, u64 first, struct exo_missed *missed)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct exo_window *window = vma->vm_private_data;
-	unsigned long addr = vmf->address & PMD_MASK;
+	struct exo_window *window = vmf->vma->vm_private_data;
 	u64 entry;
 
-	if (fault_order != PMD_ORDER || addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
-		return VM_FAULT_FALLBACK;
 	guard(rwsem_read)(&window->lock);
 	entry = exo_window_entry(window, vmf->pgoff);
 	if (!exo_window_allows(vmf, entry))
-		return exo_window_missed(vmf, entry);
+		return exo_window_missed(window, entry, missed);
 	if (!(entry & EXO_ENTRY_LARGE))
 		return VM_FAULT_FALLBACK;
-	return exo_window_insert_large(vmf, window, (addr - vma->vm_start) >> PAGE_SHIFT);
+	return exo_window_insert_large(vmf, window, first);
+}
+
+static vm_fault_t exo_window_huge_fault(struct vm_fault *vmf, unsigned int fault_order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr = vmf->address & PMD_MASK;
+	struct exo_missed missed = {};
+	vm_fault_t ret;
+
+	if (fault_order != PMD_ORDER || addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	ret = exo_window_touch_large(vmf, (addr - vma->vm_start) >> PAGE_SHIFT, &missed);
+	return missed.handler ? exo_upcall(vmf, &missed) : ret;
 }
 #endif
 

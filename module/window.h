@@ -14,13 +14,14 @@
  *	winsource.c	which capabilities the entries are of
  *	winset.c	EXO_WINDOW_SET
  *	windirty.c	EXO_WINDOW_DIRTY
+ *	upcall.c	EXO_WINDOW_HANDLER
  */
 #ifndef EXO_WINDOW_H
 #define EXO_WINDOW_H
 
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/mm_types.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/types.h>
@@ -81,6 +82,9 @@ struct exo_view_slot;
  *	meet; inside @lock
  * @since: when @lock was taken for a call, in jiffies. Under @lock
  * @closed: there is no VMA any more. Under @lock
+ * @handler: code of the program's that is called for a touch that is not allowed; 0: none. Under
+ *	@lock
+ * @context: handed to it
  * @chunks: the table: arrays of EXO_CHUNK entries. Under @lock
  * @sources: by their own numbers. Under @lock
  * @by_cap: by the number of their capability. Under @lock
@@ -94,6 +98,8 @@ struct exo_window {
 	struct mutex insert;
 	unsigned long since;
 	bool closed;
+	u64 handler;
+	u64 context;
 	struct xarray chunks;
 	struct xarray sources;
 	struct xarray by_cap;
@@ -223,9 +229,27 @@ void exo_window_end_sources(struct exo_view_slot *slot);
 /* The window ends, and has no page table entries any more. */
 void exo_window_drop_sources(struct exo_window *window);
 
+/* ---- upcall.c ---- */
+
+/**
+ * struct exo_missed - a touch that the table does not allow
+ * @handler, @context: the window's
+ * @entry: the table's entry
+ */
+struct exo_missed {
+	u64 handler;
+	u64 context;
+	u64 entry;
+};
+
+/* What becomes of it, without the window's lock: the fault lock may be gone when it returns. */
+vm_fault_t exo_upcall(struct vm_fault *vmf, const struct exo_missed *missed);
+bool exo_upcall_is_supported(void);
+
 /* ---- commands ---- */
 
 int exo_window_set(struct exo_call *call);
 int exo_window_dirty(struct exo_call *call);
+int exo_window_handler(struct exo_call *call);
 
 #endif

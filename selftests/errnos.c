@@ -53,14 +53,17 @@ static const struct {
 	  "provoked by shared in a boot of its own" },
 	{ NULL, "EXO_REASON_DOORBELLS", "EOPNOTSUPP", ALWAYS,
 	  "QEMU's controllers have their MSI-X structures on pages of their own" },
+	{ NULL, "EXO_REASON_UPCALL", "EOPNOTSUPP", ALWAYS, "the machine has no shadow stacks" },
+	{ "EXO_WINDOW_HANDLER", NULL, "EOPNOTSUPP", ALWAYS, "the machine has no shadow stacks" },
 };
 
 static const char *const programs[] = {
-	"abi",	     "session", "cap",	    "pool",	    "frames",  "map",	 "controller",
-	"extent",    "dma",	"queue",    "wait",	    "thread",  "events", "revoke",
-	"token",     "check",	"fault",    "death",	    "leave",   "storm",	 "removal",
-	"signal",    "ranges",	"identify", "asynchronous", "direct",  "zones",	 "quotas",
-	"placement", "place",	"unsafe",   "adopt",	    "adopted", "window", "winalias",
+	"abi",		"session", "cap",     "pool",	"frames",    "map",
+	"controller",	"extent",  "dma",     "queue",	"wait",	     "thread",
+	"events",	"revoke",  "token",   "check",	"fault",     "death",
+	"leave",	"storm",   "removal", "signal", "ranges",    "identify",
+	"asynchronous", "direct",  "zones",   "quotas", "placement", "place",
+	"unsafe",	"adopt",   "adopted", "window", "winalias",  "upcall",
 };
 
 #define RECORDS_MAX 20000

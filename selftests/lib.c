@@ -66,6 +66,7 @@ const struct command commands[] = {
 	COMMAND_RESERVED(EXO_EVENTS_CREATE, exo_events_create),
 	COMMAND_RESERVED(EXO_WINDOW_SET, exo_window_set),
 	COMMAND(EXO_WINDOW_DIRTY, exo_window_dirty),
+	COMMAND(EXO_WINDOW_HANDLER, exo_window_handler),
 	{ "EXO_TOKEN_CREATE", EXO_TOKEN_CREATE, sizeof(struct exo_token_create),
 	  offsetof(struct exo_token_create, __reserved), EXO_TOKEN_UID },
 	COMMAND(EXO_TOKEN_REDEEM, exo_token_redeem),
@@ -370,6 +371,17 @@ int window_protect(int fd, const void *window, __u64 first, __u32 count, __u32 a
 	};
 
 	return window_set(fd, window, &op, 1);
+}
+
+int window_handler(int fd, const void *window, __u64 handler, const void *context)
+{
+	struct exo_window_handler arg = {
+		.window = (uintptr_t)window,
+		.handler = handler,
+		.context = (uintptr_t)context,
+	};
+
+	return call(fd, EXO_WINDOW_HANDLER, &arg);
 }
 
 int window_dirty(int fd, const void *window, __u64 first, __u32 count, __u64 *bitmap)

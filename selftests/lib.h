@@ -123,6 +123,7 @@ int window_unmap(int fd, const void *window, __u64 first, __u32 count);
 int window_protect(int fd, const void *window, __u64 first, __u32 count, __u32 access);
 /* How many are dirty, or a negative errno. */
 int window_dirty(int fd, const void *window, __u64 first, __u32 count, __u64 *bitmap);
+int window_handler(int fd, const void *window, __u64 handler, const void *context);
 /* Pages that are pinned for all sessions. */
 __u64 memory_adopted(int fd);
 int controller_create(int fd, __u32 controller, __u32 rights, __u32 queues, __u32 *cap);

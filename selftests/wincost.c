@@ -5,6 +5,7 @@
  */
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <kselftest_harness.h>
 
@@ -73,6 +74,7 @@ TEST_F(wincost, what_lies_side_by_side_goes_in_one_flush)
 {
 	struct exo_window_op ops[FRAMES / 4] = {};
 	int counter = flushes_open();
+	cpu_set_t cpus;
 	__u64 before;
 	unsigned int i;
 	char *at;
@@ -83,6 +85,16 @@ TEST_F(wincost, what_lies_side_by_side_goes_in_one_flush)
 	ASSERT_NE(MAP_FAILED, at);
 	ASSERT_EQ(0, window_map(self->fd, at, 0, FRAMES, self->frames.out_cap, 0, RW));
 	write_all(at, FRAMES);
+
+	/* On one processor, which the others' memory of this one is flushed from. */
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpus), &cpus));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, window_protect(self->fd, at, 0, FRAMES, R));
+		ASSERT_EQ(0, window_protect(self->fd, at, 0, FRAMES, RW));
+		write_all(at, FRAMES);
+	}
 
 	/* Counting works, and more access costs none. */
 	before = flushes(counter);

@@ -250,6 +250,8 @@ static const struct {
 		      "changed, and asked about, as a whole"),
 	REASON(ENTRY_RIGHT, "the capability that entry {value} of the window was mapped with has "
 			    "not the right to WRITE"),
+	REASON(UPCALL, "the kernel calls no function of a program's on this architecture, or for a "
+		       "thread with a shadow stack: catch SIGBUS"),
 #undef REASON
 };
 

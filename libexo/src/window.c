@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "backend.h"
+#include "upcall.h"
 
 #define FRAME 4096ul
 #define LARGE (2ul << 20)
@@ -18,11 +19,13 @@
  * @x: the handle
  * @at: its first byte
  * @bytes: size
+ * @targets: of exo_window_on_fault(), the latest first; a thread may be on its way to an older one
  */
 struct exo_window {
 	struct exo *x;
 	char *at;
 	uint64_t bytes;
+	struct exo_upcall_target *targets;
 };
 
 /* Where a range of addresses is free that begins at a multiple of 2 MiB; NULL: nowhere. */
@@ -99,9 +102,15 @@ int exo_window_create(struct exo *x, uint64_t bytes, struct exo_window **out)
 
 void exo_window_destroy(struct exo_window *w)
 {
+	struct exo_upcall_target *target, *next;
+
 	if (!w)
 		return;
 	munmap(w->at, w->bytes);
+	for (target = w->targets; target; target = next) {
+		next = target->next;
+		free(target);
+	}
 	free(w);
 }
 
@@ -197,4 +206,49 @@ int exo_window_dirty(struct exo_window *w, uint64_t entry, uint32_t count, uint6
 	if (r)
 		return exo_fail(w->x, r, &detail, "cannot ask for the dirty bits of a window");
 	return (int)arg.out_dirty;
+}
+
+/* ---- touches that are not allowed ---- */
+
+static int set_handler(struct exo_window *w, uint64_t handler, struct exo_upcall_target *target)
+{
+	struct exo_detail detail = { 0 };
+	struct exo_window_handler arg = {
+		.detail = exo_sys_address(&detail),
+		.window = exo_sys_address(w->at),
+		.handler = handler,
+		.context = exo_sys_address(target),
+	};
+	int r = exo_sys_window_handler(w->x->fd, &arg);
+
+	if (r)
+		return exo_fail(w->x, r, &detail, "no function can be called for touches");
+	return 0;
+}
+
+int exo_window_on_fault(struct exo_window *w, exo_fault_fn function, void *arg, unsigned int flags)
+{
+	struct exo_upcall_target *target;
+	uint64_t handler;
+	int r;
+
+	if (flags & ~EXO_FAULT_GENERAL_REGS)
+		return exo_fail(w->x, -EINVAL, NULL, "flags %#x are unknown", flags);
+	if (!function)
+		return set_handler(w, 0, NULL);
+	handler = exo_upcall_handler(flags);
+	if (!handler)
+		return exo_fail(w->x, -EOPNOTSUPP, NULL,
+				"no function can be called for touches: this processor cannot "
+				"save its registers (XSAVE)");
+	target = malloc(sizeof(*target));
+	if (!target)
+		return exo_fail(w->x, -ENOMEM, NULL, "no memory for a function to be called");
+	*target = (struct exo_upcall_target){ function, arg, w->targets };
+	r = set_handler(w, handler, target);
+	if (r)
+		free(target);
+	else
+		w->targets = target;
+	return r;
 }

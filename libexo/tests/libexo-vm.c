@@ -1024,6 +1024,61 @@ static void windows(void)
 	exo_close(x);
 }
 
+struct faults {
+	struct exo_window *w;
+	uint32_t frames;
+	unsigned int calls, entry, access;
+	void *address;
+};
+
+static void map_on_fault(void *arg, void *address, unsigned int entry, unsigned int access)
+{
+	struct faults *f = arg;
+	uint64_t at = ((char *)address - (char *)exo_window_entry(f->w, 0)) / 4096;
+
+	f->calls++;
+	f->entry = entry;
+	f->access = access;
+	f->address = address;
+	if (entry == EXO_UPCALL_PROTECTED)
+		exo_window_protect(f->w, at, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+	else
+		exo_window_map(f->w, at, 1, f->frames, 0, EXO_RIGHT_READ);
+}
+
+static void calls_on_fault(void)
+{
+	struct faults f = { 0 };
+	volatile double sum = 0;
+
+	begin(EXO_READ | EXO_WRITE, 4, 65536);
+	f.frames = exo_buf_capability(q, buf);
+	CHECK_EQUAL(exo_window_create(x, 1ull << 30, &f.w), 0);
+	CHECK_EQUAL(exo_window_on_fault(f.w, map_on_fault, &f, 2), -EINVAL);
+	CHECK_EQUAL(exo_window_on_fault(f.w, map_on_fault, &f, 0), 0);
+	*(double *)buf = 1.5;
+	/* Values that are on their way stay what they are. */
+	for (uint64_t i = 1; i <= 100; i++)
+		sum += i * *(volatile double *)exo_window_entry(f.w, i);
+	CHECK(sum == 1.5 * 5050);
+	CHECK_EQUAL(f.calls, 100);
+	CHECK_EQUAL(f.entry, EXO_UPCALL_EMPTY);
+	CHECK_EQUAL(f.access, EXO_RIGHT_READ);
+	*((volatile char *)exo_window_entry(f.w, 7) + 9) = 1;
+	CHECK_EQUAL(f.calls, 101);
+	CHECK_EQUAL(f.entry, EXO_UPCALL_PROTECTED);
+	CHECK_EQUAL(f.access, EXO_RIGHT_WRITE);
+	CHECK(f.address == (char *)exo_window_entry(f.w, 7) + 9);
+	CHECK_EQUAL(exo_window_on_fault(f.w, map_on_fault, &f, EXO_FAULT_GENERAL_REGS), 0);
+	CHECK_EQUAL(touch(exo_window_entry(f.w, 1000), false), 0);
+	CHECK_EQUAL(f.calls, 102);
+	CHECK_EQUAL(exo_window_on_fault(f.w, NULL, NULL, 0), 0);
+	CHECK_EQUAL(touch(exo_window_entry(f.w, 1001), false), SIGBUS);
+	CHECK_EQUAL(f.calls, 102);
+	exo_window_destroy(f.w);
+	exo_close(x);
+}
+
 static void own_memory_after_fork(void)
 {
 	char *own = malloc(65536);
@@ -2233,6 +2288,8 @@ static const struct tap_test tests[] = {
 	TEST(refused_memory, "memory that cannot be registered says why"),
 	TEST(own_memory_after_fork, "registered memory stays the parent's after a fork"),
 	TEST(windows, "a window shows a buffer, and is set, protected, asked and emptied"),
+	TEST(calls_on_fault,
+	     "a function is called for what a window does not allow, and the code goes on"),
 	TEST(sleepers, "who sleeps for a completion is woken, with an interrupt and without"),
 	TEST(any_of_several, "of several queues, the one that has something is told"),
 	TEST(deadlines, "a wait ends at its deadline and sleeps till then"),

@@ -160,6 +160,9 @@ const struct op_type op_types[] = {
 	       F(exo_window_dirty, first, F_NUMBER, 1024),
 	       F(exo_window_dirty, bitmap, F_ADDRESS, 0),
 	       F(exo_window_dirty, count, F_NUMBER, 1024)) },
+	/* Without one: a worker would go there. */
+	{ CALL(WINDOW_HANDLER, exo_window_handler, 0, F(exo_window_handler, window, F_ADDRESS, 0),
+	       F(exo_window_handler, context, F_NUMBER, 1024)) },
 
 	SPECIAL("command", OP_COMMAND_PUSH, ARG("queue", F_CAP, QUEUE), ARG("opcode", F_NUMBER, 9),
 		ARG("cid", F_NUMBER, 8), ARG("nsid", F_NUMBER, 2), ARG("slba", F_BLOCK, 0),

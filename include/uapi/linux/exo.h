@@ -119,6 +119,7 @@
 #define EXO_EVENTS_CREATE _IO(EXO_IOC_MAGIC, 0x51)
 #define EXO_WINDOW_SET _IO(EXO_IOC_MAGIC, 0x60)
 #define EXO_WINDOW_DIRTY _IO(EXO_IOC_MAGIC, 0x61)
+#define EXO_WINDOW_HANDLER _IO(EXO_IOC_MAGIC, 0x62)
 
 /* Limits that are part of the ABI */
 #define EXO_DEPTH_MAX 32		/* nodes from a root (0) to a capability */
@@ -275,6 +276,8 @@ enum exo_reason {
 	EXO_REASON_EMPTY = 66,	   /* ENOENT: value: the first entry that is empty */
 	EXO_REASON_LARGE = 67, /* EINVAL: value: the first entry of the 2 MiB that would be cut */
 	EXO_REASON_ENTRY_RIGHT = 68, /* EACCES: value: the first such entry; limit: right missing */
+	EXO_REASON_UPCALL = 69, /* EOPNOTSUPP: value 0: not on this architecture; 1: the thread */
+				/* has a shadow stack */
 };
 
 /**
@@ -298,7 +301,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_ENTRY_RIGHT
+#define EXO_REASON_MAX EXO_REASON_UPCALL
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -306,6 +309,7 @@ struct exo_detail {
 #define EXO_FEATURE_QUEUE_DIRECT (1ull << 2) /* where the function allows it */
 #define EXO_FEATURE_MEM_ADOPT (1ull << 3)
 #define EXO_FEATURE_WINDOW (1ull << 4) /* else its calls are ENOTTY and its mmap() EINVAL */
+#define EXO_FEATURE_UPCALL (1ull << 5) /* EXO_WINDOW_HANDLER */
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers
@@ -1850,7 +1854,8 @@ struct exo_window_op {
  * window ends. So are its page tables, as those of any memory: at the limit the table is
  * ENOMEM, and for page tables the cgroup may kill. Above memory.high they are made at a touch.
  *
- * A touch that the entry does not allow is SIGBUS, in a system call EFAULT. Nothing in a window
+ * A touch that the entry does not allow is SIGBUS, in a system call EFAULT; if the window has a
+ * handler (EXO_WINDOW_HANDLER), 64-bit code goes there instead. Nothing in a window
  * can be executed, inherited, or be the buffer of what takes a reference to pages (O_DIRECT).
  *
  * An entry lives as long as the capability it was mapped with: when that is dropped or taken,
@@ -1920,6 +1925,75 @@ struct exo_window_dirty {
 	__aligned_u64 bitmap;
 	__u32 count;
 	__u32 out_dirty;
+};
+
+/* struct exo_upcall: why the entry could not be touched */
+#define EXO_UPCALL_EMPTY 0
+#define EXO_UPCALL_PROTECTED 1 /* it has a frame, and not this access */
+#define EXO_UPCALL_TAKEN 2     /* empty, because the capability that it was mapped with ended */
+
+/* Bytes below the stack pointer that are the code's own (the red zone of the x86-64 ABI). */
+#define EXO_UPCALL_RED_ZONE 128
+
+/**
+ * struct exo_upcall - what a handler of upcalls finds on its stack
+ * @context: of EXO_WINDOW_HANDLER
+ * @address: what was touched
+ * @entry: EXO_UPCALL_*
+ * @access: EXO_RIGHT_READ or EXO_RIGHT_WRITE: how
+ * @di: rdi of the code that touched it
+ * @flags: its rflags
+ * @ip: its rip: the instruction that touched it
+ *
+ * It ends EXO_UPCALL_RED_ZONE bytes below where that code's stack pointer is.
+ */
+struct exo_upcall {
+	__aligned_u64 context;
+	__aligned_u64 address;
+	__u32 entry;
+	__u32 access;
+	__aligned_u64 di;
+	__aligned_u64 flags;
+	__aligned_u64 ip;
+};
+
+/**
+ * struct exo_window_handler - ioctl(EXO_WINDOW_HANDLER): who is called when a touch is not allowed
+ * @size: sizeof(struct exo_window_handler)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @window: address at which the window begins
+ * @handler: code that is called; 0: none, a touch is SIGBUS
+ * @context: handed to it, of no meaning to the kernel
+ *
+ * Only where EXO_FEATURE_UPCALL is set (x86-64). For all threads of the process, those that
+ * begin later included; until the next such call.
+ *
+ * A user-mode touch of the window that the entry does not allow continues at @handler, with rdi and
+ * rsp the address of a struct exo_upcall, which the kernel wrote on the stack of the thread, and the
+ * direction flag clear; every other register is as it was. No signal is sent, nobody is waited for,
+ * no lock is held. The handler does what it likes (it may touch, be interrupted, be called once more
+ * within itself, never return) and goes on with the code by restoring its registers and
+ *
+ *	lea (offset of @di)(%rsp), %rsp; pop %rdi; popf; ret $128
+ *
+ * without entering the kernel. The instruction is then executed again: if the entry still does not
+ * allow it, the handler is called again.
+ *
+ * It is SIGBUS all the same, with the code's own registers, if the stack cannot be written, if the
+ * code is not 64-bit, or if the thread has a shadow stack. An rseq critical section that the code
+ * was in is over, and not aborted: nothing in one may touch a window.
+ *
+ * Errors: ENOENT no window there, EINVAL @handler is no address of the program's, EOPNOTSUPP
+ * (EXO_REASON_UPCALL), EFAULT, EINTR.
+ */
+struct exo_window_handler {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__aligned_u64 window;
+	__aligned_u64 handler;
+	__aligned_u64 context;
 };
 
 #define EXO_INFO_PAGE_OFFSET 0	/* of the info page, for mmap() of a session: one page, PROT_READ */

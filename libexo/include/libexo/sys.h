@@ -67,6 +67,7 @@ EXO_SYS(wait, EXO_WAIT)
 EXO_SYS(events_create, EXO_EVENTS_CREATE)
 EXO_SYS(window_set, EXO_WINDOW_SET)
 EXO_SYS(window_dirty, EXO_WINDOW_DIRTY)
+EXO_SYS(window_handler, EXO_WINDOW_HANDLER)
 
 #undef EXO_SYS
 

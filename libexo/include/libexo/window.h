@@ -5,7 +5,8 @@
  * A window begins empty. Its entries are pages of 4 KiB, counted from 0, or whole 2 MiB of
  * them; each shows a page of some frames capability, of this program's or given to it, with
  * an access of its own: EXO_RIGHT_READ, EXO_RIGHT_READ | EXO_RIGHT_WRITE, or 0. A touch that an
- * entry does not allow is SIGBUS, in a system call EFAULT. <linux/exo.h> has all there is to
+ * entry does not allow is a call of the program's exo_window_on_fault() function, or SIGBUS, in a
+ * system call EFAULT. <linux/exo.h> has all there is to
  * know, at struct exo_window_op and the two commands. There is no window without the module.
  *
  *	exo_window_create(x, 1ull << 40, &w);            a terabyte of addresses
@@ -121,6 +122,43 @@ int exo_window_protect(struct exo_window *w, uint64_t entry, uint32_t count, uin
  * -EFAULT, -ENOMEM. Threads: safe.
  */
 int exo_window_dirty(struct exo_window *w, uint64_t entry, uint32_t count, uint64_t *bitmap);
+
+/**
+ * exo_fault_fn - what is called for a touch that an entry does not allow
+ * @arg: as exo_window_on_fault() was told
+ * @address: what was touched
+ * @entry: EXO_UPCALL_EMPTY, EXO_UPCALL_PROTECTED or EXO_UPCALL_TAKEN
+ * @access: EXO_RIGHT_READ or EXO_RIGHT_WRITE: how
+ *
+ * It runs on the thread that touched, on its stack, as if the code had called it there. When it
+ * returns the touch is tried again. It may do what a function may that is called at any
+ * instruction: it must not wait for what the code that touched may hold (malloc() has locks,
+ * and so has stdio), but it may touch windows itself, or leave by longjmp().
+ */
+typedef void (*exo_fault_fn)(void *arg, void *address, unsigned int entry, unsigned int access);
+
+/* The function, and all that it calls, is compiled with -mgeneral-regs-only. */
+#define EXO_FAULT_GENERAL_REGS 1u
+
+/**
+ * exo_window_on_fault - have a function called for touches that entries do not allow
+ * @w: the window
+ * @function: it; NULL: none, such a touch is SIGBUS
+ * @arg: handed to it
+ * @flags: EXO_FAULT_GENERAL_REGS: it leaves x87, vector and mask registers alone, so they need not be
+ *	kept for the code, which costs most of what a call costs; else 0
+ *
+ * For all threads, those that begin later included. No signal is sent: the kernel makes the
+ * thread continue in the function, and from there it continues where it was without the kernel.
+ * A touch by the kernel, in a system call, is EFAULT as before. struct exo_window_handler in
+ * <linux/exo.h> says when it is SIGBUS all the same: a stack that cannot be written, 32-bit code, a
+ * shadow stack.
+ *
+ * Returns 0, -EINVAL @flags, -ENOMEM, or -EOPNOTSUPP: not x86-64, the thread has a shadow stack, or the
+ * processor cannot save its registers (XSAVE) and @flags do not say that it need not.
+ * Threads: one at a time for a window; the others may touch it meanwhile.
+ */
+int exo_window_on_fault(struct exo_window *w, exo_fault_fn function, void *arg, unsigned int flags);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,749 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Fault upcalls: a touch that a window's entry does not allow continues in a handler, and the
+ * handler goes on with the touch, as if nothing had been. The handler's assembly is libexo's.
+ */
+#include <kselftest_harness.h>
+
+#include "window.h"
+
+#ifdef __x86_64__
+
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/user.h>
+
+#include "../libexo/src/upcall.h"
+#include "upcall.h"
+
+#define FRAMES 64u
+#define ENTRIES 4096u
+#define SIZE (ENTRIES * PAGE)
+#define VALUE 0x55u /* al of touch_with_registers() */
+
+FIXTURE(upcall)
+{
+	struct tenant t;
+	struct exo_frames_alloc frames, large;
+	struct exo_upcall_target target;
+	char *at;
+	int fd;
+	volatile unsigned int calls;
+	volatile unsigned int entry, access; /* of the last call */
+	volatile __u64 address;
+	int result;	  /* of what the handler did */
+	__u32 mapped;	  /* access that it maps or protects with */
+	bool is_general;  /* use it where registers other than general ones do not matter */
+	sigjmp_buf leave; /* of one that does not return */
+};
+
+/* The same frames again and again: FRAMES is the larger number by far. */
+static __u64 frame_of(__u64 entry)
+{
+	return entry % FRAMES;
+}
+
+static __u64 entry_of(FIXTURE_DATA(upcall) * self, void *address)
+{
+	return ((char *)address - self->at) / PAGE;
+}
+
+static void note(FIXTURE_DATA(upcall) * self, void *address, unsigned int entry,
+		 unsigned int access)
+{
+	self->address = (uintptr_t)address;
+	self->entry = entry;
+	self->access = access;
+	__atomic_fetch_add(&self->calls, 1, __ATOMIC_RELAXED);
+}
+
+/* A handler: gives the entry a frame, or the frame the access. */
+static void map_it(void *arg, void *address, unsigned int entry, unsigned int access)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+	__u64 at = entry_of(self, address);
+
+	note(self, address, entry, access);
+	if (entry == EXO_UPCALL_PROTECTED)
+		self->result = window_protect(self->fd, self->at, at, 1, self->mapped);
+	else
+		self->result = window_map(self->fd, self->at, at, 1, self->frames.out_cap,
+					  frame_of(at), self->mapped);
+}
+
+static int handle(FIXTURE_DATA(upcall) * self, exo_fault_fn function, unsigned int flags)
+{
+	self->target = (struct exo_upcall_target){ .function = function, .arg = self };
+	return window_handler(self->fd, self->at, exo_upcall_handler(flags), &self->target);
+}
+
+FIXTURE_SETUP(upcall)
+{
+	touches_begin();
+	POOL_SETUP(&self->t);
+	ASSERT_EQ(0, become_nobody());
+	self->fd = self->t.fd;
+	self->mapped = RW;
+	ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, EXO_ORDER_4K, FRAMES, ANY_NODE,
+				  &self->frames));
+	ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, EXO_ORDER_2M, 1, ANY_NODE, &self->large));
+	self->at = window_create(self->fd, SIZE);
+	ASSERT_NE(MAP_FAILED, self->at);
+	ASSERT_EQ(0, handle(self, map_it, EXO_FAULT_GENERAL_REGS));
+}
+
+FIXTURE_TEARDOWN(upcall)
+{
+	tenant_destroy(&self->t);
+}
+
+static volatile __u64 *entry(FIXTURE_DATA(upcall) * self, __u64 i)
+{
+	return (volatile __u64 *)(self->at + i * PAGE);
+}
+
+/* ---- what it is ---- */
+
+TEST_F(upcall, a_touch_goes_on_when_the_handler_has_mapped_the_entry)
+{
+	*entry(self, 5) = 0x1234;
+	EXPECT_EQ(1, self->calls);
+	EXPECT_EQ((uintptr_t)entry(self, 5), self->address);
+	EXPECT_EQ(EXO_UPCALL_EMPTY, self->entry);
+	EXPECT_EQ(EXO_RIGHT_WRITE, self->access);
+	EXPECT_EQ(0x1234, *entry(self, 5));
+	EXPECT_EQ(1, self->calls);
+	/* The same frame. */
+	EXPECT_EQ(0x1234, *entry(self, 5 + FRAMES));
+	EXPECT_EQ(2, self->calls);
+	EXPECT_EQ(EXO_RIGHT_READ, self->access);
+	/* The address is what was touched, not its page. */
+	EXPECT_EQ(0, *(volatile unsigned char *)(self->at + 7 * PAGE + 123));
+	EXPECT_EQ((uintptr_t)self->at + 7 * PAGE + 123, self->address);
+}
+
+TEST_F(upcall, the_handler_is_told_why)
+{
+	__u32 child;
+
+	ASSERT_EQ(0, window_map(self->fd, self->at, 1, 1, self->frames.out_cap, 0, NONE));
+	EXPECT_EQ(0, *entry(self, 1));
+	EXPECT_EQ(EXO_UPCALL_PROTECTED, self->entry);
+	EXPECT_EQ(EXO_RIGHT_READ, self->access);
+	/* Present, and then not to be written. */
+	ASSERT_EQ(0, window_protect(self->fd, self->at, 1, 1, R));
+	EXPECT_EQ(0, *entry(self, 1));
+	EXPECT_EQ(1, self->calls);
+	*entry(self, 1) = 1;
+	EXPECT_EQ(2, self->calls);
+	EXPECT_EQ(EXO_UPCALL_PROTECTED, self->entry);
+	EXPECT_EQ(EXO_RIGHT_WRITE, self->access);
+	EXPECT_EQ(1, *entry(self, 1));
+	/* Taken, once. */
+	ASSERT_EQ(0, derive(self->fd, self->frames.out_cap, RW, EXO_SESSION_SELF, 0, 0, &child));
+	ASSERT_EQ(0, window_map(self->fd, self->at, 2, 1, child, 0, RW));
+	ASSERT_EQ(0, drop(self->fd, child));
+	EXPECT_EQ(0, *entry(self, 2));
+	EXPECT_EQ(EXO_UPCALL_TAKEN, self->entry);
+	ASSERT_EQ(0, window_unmap(self->fd, self->at, 2, 1));
+	EXPECT_EQ(1, *entry(self, 2 + FRAMES - 2));
+	EXPECT_EQ(EXO_UPCALL_EMPTY, self->entry);
+}
+
+static void map_large(void *arg, void *address, unsigned int entry, unsigned int access)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+	__u64 at = entry_of(self, address) / LARGE * LARGE;
+
+	note(self, address, entry, access);
+	if (entry == EXO_UPCALL_PROTECTED)
+		self->result = window_protect(self->fd, self->at, at, LARGE, self->mapped);
+	else
+		self->result = window_map_large(self->fd, self->at, at, LARGE, self->large.out_cap,
+						0, self->mapped);
+}
+
+TEST_F(upcall, so_it_is_with_entries_of_2_MiB)
+{
+	ASSERT_EQ(0, handle(self, map_large, EXO_FAULT_GENERAL_REGS));
+	*entry(self, LARGE + 100) = 7;
+	EXPECT_EQ(1, self->calls);
+	EXPECT_EQ(0, self->result);
+	EXPECT_EQ(7, *entry(self, 3 * LARGE + 100));
+	EXPECT_EQ(2, self->calls);
+	ASSERT_EQ(0, window_protect(self->fd, self->at, LARGE, LARGE, R));
+	EXPECT_EQ(7, *entry(self, LARGE + 100));
+	EXPECT_EQ(2, self->calls);
+	*entry(self, LARGE + 101) = 8;
+	EXPECT_EQ(3, self->calls);
+	EXPECT_EQ(EXO_UPCALL_PROTECTED, self->entry);
+	EXPECT_EQ(EXO_RIGHT_WRITE, self->access);
+}
+
+TEST_F(upcall, without_a_handler_it_is_a_signal_again)
+{
+	__u64 value;
+
+	ASSERT_EQ(0, window_handler(self->fd, self->at, 0, NULL));
+	EXPECT_EQ(SIGBUS, peek(entry(self, 0), &value));
+	EXPECT_EQ(0, self->calls);
+	ASSERT_EQ(0, handle(self, map_it, EXO_FAULT_GENERAL_REGS));
+	EXPECT_EQ(0, peek(entry(self, 0), &value));
+	EXPECT_EQ(1, self->calls);
+}
+
+TEST_F(upcall, what_is_not_a_handler_is_refused)
+{
+	const __u32 at = offsetof(struct exo_window_handler, handler);
+	const __u32 window = offsetof(struct exo_window_handler, window);
+
+	/* The last page below the kernel's half is nobody's, also with five levels of page tables. */
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, at, (1ull << 56) - PAGE,
+		       window_handler(self->fd, self->at, (1ull << 56) - PAGE, NULL));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, at, 1ull << 63,
+		       window_handler(self->fd, self->at, 1ull << 63, NULL));
+	EXPECT_REFUSED(EINVAL, EXO_REASON_VALUE, at, ~0ull,
+		       window_handler(self->fd, self->at, ~0ull, NULL));
+	EXPECT_REFUSED(ENOENT, EXO_REASON_NO_WINDOW, window, (uintptr_t)self->at + PAGE,
+		       window_handler(self->fd, self->at + PAGE, 0, NULL));
+	EXPECT_EQ(-1, ioctl(self->fd, EXO_WINDOW_HANDLER, NULL));
+	EXPECT_EQ(EFAULT, errno);
+	/* The old one is in force. */
+	EXPECT_EQ(0, *entry(self, 0));
+	EXPECT_EQ(1, self->calls);
+}
+
+/* ---- what the code keeps ---- */
+
+static void registers_fill(struct registers *r)
+{
+	unsigned char *byte = (unsigned char *)r;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*r); i++)
+		byte[i] = i * 7 + 3;
+	r->general[0] = 0x1122334455667700ull | VALUE;
+	r->flags =
+		0xcd7; /* overflow, direction, sign, zero, adjust, parity, carry; and IF, always on */
+	r->flags = (r->flags & ~0x300ull) | 0x202;
+}
+
+static void expect_kept(struct __test_metadata *_metadata, const struct registers *in,
+			const struct registers *out, bool vectors)
+{
+	unsigned int i;
+
+	for (i = 0; i < 13; i++) {
+		EXPECT_EQ(in->general[i], out->general[i])
+		{
+			TH_LOG("register %u", i);
+		}
+	}
+	EXPECT_EQ(in->flags, out->flags);
+	EXPECT_EQ(0, memcmp(in->red_zone, out->red_zone, sizeof(in->red_zone)));
+	EXPECT_TRUE(!vectors || !memcmp(in->vector, out->vector, sizeof(in->vector)));
+}
+
+/* Leaves nothing as it was that a function may change. */
+static void spoil(void *arg, void *address, unsigned int entry, unsigned int access)
+{
+	__u64 flags;
+
+	asm volatile("pushf\n pop %0" : "=r"(flags));
+	map_it(arg, address, entry, access);
+	/* The ABI wants it clear. */
+	if (flags & 0x400)
+		((FIXTURE_DATA(upcall) *)arg)->result = -EINVAL;
+	asm volatile("fldpi\n"
+		     "vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n"
+		     "vmovdqa %%ymm0, %%ymm1\n vmovdqa %%ymm0, %%ymm2\n vmovdqa %%ymm0, %%ymm3\n"
+		     "vmovdqa %%ymm0, %%ymm4\n vmovdqa %%ymm0, %%ymm5\n vmovdqa %%ymm0, %%ymm6\n"
+		     "vmovdqa %%ymm0, %%ymm7\n vmovdqa %%ymm0, %%ymm8\n vmovdqa %%ymm0, %%ymm9\n"
+		     "vmovdqa %%ymm0, %%ymm10\n vmovdqa %%ymm0, %%ymm11\n vmovdqa %%ymm0, %%ymm12\n"
+		     "vmovdqa %%ymm0, %%ymm13\n vmovdqa %%ymm0, %%ymm14\n vmovdqa %%ymm0, %%ymm15\n"
+		     "xor %%eax, %%eax\n xor %%ecx, %%ecx\n xor %%edx, %%edx\n xor %%esi, %%esi\n"
+		     "xor %%edi, %%edi\n xor %%r8, %%r8\n xor %%r9, %%r9\n xor %%r10, %%r10\n"
+		     "xor %%r11, %%r11\n" ::
+			     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc",
+			       "memory");
+}
+
+TEST_F(upcall, registers_flags_and_red_zone_are_kept)
+{
+	struct registers in, out = { 0 };
+
+	registers_fill(&in);
+	touch_with_registers(&in, &out, (void *)entry(self, 3), NULL, 0);
+	EXPECT_EQ(1, self->calls);
+	expect_kept(_metadata, &in, &out, false);
+	EXPECT_EQ(VALUE, *entry(self, 3));
+}
+
+TEST_F(upcall, so_are_vector_and_x87_registers_if_the_handler_uses_them)
+{
+	struct registers in, out = { 0 };
+	unsigned short x87_before, x87;
+
+	if (!__builtin_cpu_supports("avx2"))
+		SKIP(return, "this processor has no AVX2");
+	ASSERT_EQ(0, handle(self, spoil, 0));
+	registers_fill(&in);
+	asm volatile("fnstsw %0" : "=m"(x87_before));
+	touch_with_registers(&in, &out, (void *)entry(self, 3), NULL, 1);
+	asm volatile("fnstsw %0" : "=m"(x87));
+	EXPECT_EQ(1, self->calls);
+	EXPECT_EQ(0, self->result);
+	expect_kept(_metadata, &in, &out, true);
+	EXPECT_EQ(x87_before, x87);
+	EXPECT_EQ(VALUE, *entry(self, 3));
+}
+
+/* ---- nesting, leaving ---- */
+
+static void touch_next(void *arg, void *address, unsigned int entry_, unsigned int access)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+	__u64 at = entry_of(self, address);
+
+	if (at + 1 < FRAMES)
+		self->result = *entry(self, at + 1) == 0xbad;
+	map_it(arg, address, entry_, access);
+}
+
+TEST_F(upcall, handlers_nest)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, handle(self, touch_next, 0));
+	*entry(self, 0) = 1;
+	EXPECT_EQ(FRAMES, self->calls);
+	for (i = 0; i < FRAMES; i++) {
+		EXPECT_EQ(!i, *entry(self, i));
+	}
+	EXPECT_EQ(FRAMES, self->calls);
+}
+
+static void leave(void *arg, void *address, unsigned int entry_, unsigned int access)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+
+	note(self, address, entry_, access);
+	siglongjmp(self->leave, 1);
+}
+
+TEST_F(upcall, a_handler_need_not_return)
+{
+	volatile unsigned int i;
+
+	ASSERT_EQ(0, handle(self, leave, 0));
+	for (i = 0; i < 10000; i++) {
+		if (!sigsetjmp(self->leave, 0)) {
+			*entry(self, i % ENTRIES) = 1;
+			ASSERT_TRUE(false);
+		}
+	}
+	EXPECT_EQ(10000, self->calls);
+}
+
+/* Again and again, until it is allowed. */
+static void once_more(void *arg, void *address, unsigned int entry_, unsigned int access)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+
+	if (self->calls < 100)
+		note(self, address, entry_, access);
+	else
+		map_it(arg, address, entry_, access);
+}
+
+TEST_F(upcall, a_touch_that_is_not_allowed_yet_comes_back)
+{
+	ASSERT_EQ(0, handle(self, once_more, EXO_FAULT_GENERAL_REGS));
+	*entry(self, 0) = 1;
+	EXPECT_EQ(101, self->calls);
+}
+
+/* ---- who touches ---- */
+
+TEST_F(upcall, the_kernel_gets_an_errno)
+{
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	int pipes[2];
+
+	ASSERT_LE(0, zero);
+	EXPECT_EQ(-1, read(zero, (void *)entry(self, 0), 8));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(0, pipe(pipes));
+	EXPECT_EQ(-1, write(pipes[1], (void *)entry(self, 0), 8));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, self->calls);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(zero);
+}
+
+static void *touch_some(void *arg)
+{
+	FIXTURE_DATA(upcall) *self = arg;
+	struct registers in, out;
+	long wrong = 0;
+	unsigned int i;
+
+	registers_fill(&in);
+	for (i = 0; i < 2000; i++) {
+		__u64 at = random_u32() % ENTRIES;
+
+		touch_with_registers(&in, &out, (void *)entry(self, at), NULL, 0);
+		wrong += memcmp(in.general, out.general, 13 * 8) || in.flags != out.flags;
+		if (window_unmap(self->fd, self->at, random_u32() % (ENTRIES - FRAMES), FRAMES))
+			wrong++;
+	}
+	return (void *)wrong;
+}
+
+TEST_F(upcall, threads_that_begin_later_have_it_and_are_independent)
+{
+	pthread_t threads[3];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, touch_some, self));
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		void *wrong;
+
+		ASSERT_EQ(0, pthread_join(threads[i], &wrong));
+		EXPECT_EQ(NULL, wrong);
+	}
+	EXPECT_LT(100, self->calls);
+	EXPECT_EQ(0, self->result);
+}
+
+TEST_F(upcall, a_forked_child_has_neither_window_nor_handler)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		__u64 value;
+
+		_exit(peek(entry(self, 0), &value) == SIGSEGV && !self->calls ? 0 : 1);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+/* mov (%rbx), %eax, as 32-bit code, entered by a far return. */
+TEST_F(upcall, code_of_32_bits_gets_the_signal)
+{
+	static const unsigned char code[] = { 0x8b, 0x03, 0xf4 };
+	const int prot = PROT_READ | PROT_WRITE;
+	char *low = mmap(NULL, 16 * PAGE, prot | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
+			 -1, 0);
+	char *window =
+		mmap(NULL, PAGE, prot, MAP_SHARED | MAP_32BIT, self->fd, (off_t)EXO_WINDOW_OFFSET);
+	stack_t stack = { .ss_sp = malloc(SIGSTKSZ * 4), .ss_size = SIGSTKSZ * 4 };
+	struct sigaction action = { .sa_handler = refused, .sa_flags = SA_ONSTACK };
+	int signal;
+
+	ASSERT_NE(MAP_FAILED, low);
+	ASSERT_NE(MAP_FAILED, window);
+	ASSERT_EQ(0, sigaltstack(&stack, NULL));
+	ASSERT_EQ(0, sigaction(SIGBUS, &action, NULL));
+	ASSERT_EQ(0, sigaction(SIGSEGV, &action, NULL));
+	memcpy(low, code, sizeof(code));
+	ASSERT_EQ(0, window_handler(self->fd, window, exo_upcall_handler(1), &self->target));
+	may_be_refused = 1;
+	signal = sigsetjmp(refused_here, 1);
+	if (!signal)
+		asm volatile("mov %0, %%rsp\n"
+			     "pushq $0x23\n"
+			     "pushq %1\n"
+			     "lretq\n" ::"r"(low + 8 * PAGE),
+			     "r"((__u64)(uintptr_t)low), "b"(window)
+			     : "memory");
+	may_be_refused = 0;
+	if (signal == SIGSEGV)
+		SKIP(return, "this kernel runs no 32-bit code");
+	EXPECT_EQ(SIGBUS, signal);
+	EXPECT_EQ(0, self->calls);
+}
+
+/* ---- the stack ---- */
+
+#define STACK (16 * PAGE)
+
+static char *stack_create(void)
+{
+	return mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Only what touch_with_registers() pushes and the red zone are there, at the end of a page. */
+TEST_F(upcall, a_stack_that_is_not_there_is_fetched)
+{
+	char *stack = stack_create();
+	struct registers in, out;
+	unsigned int i;
+
+	ASSERT_NE(MAP_FAILED, stack);
+	registers_fill(&in);
+	ASSERT_EQ(0, window_map(self->fd, self->at, 1, 1, self->frames.out_cap, 1, R));
+	ASSERT_EQ(0, *entry(self, 1));
+	ASSERT_EQ(0, window_map_large(self->fd, self->at, LARGE, LARGE, self->large.out_cap, 0, R));
+	ASSERT_EQ(0, *entry(self, LARGE));
+	/* Empty, protected, and protected of 2 MiB. */
+	for (i = 0; i < 3; i++) {
+		__u64 at = (__u64[]){ 0, 1, LARGE }[i];
+
+		ASSERT_EQ(0, madvise(stack, STACK, MADV_DONTNEED));
+		ASSERT_EQ(0, handle(self, i == 2 ? map_large : map_it, EXO_FAULT_GENERAL_REGS));
+		touch_with_registers(&in, &out, (void *)entry(self, at),
+				     stack + 8 * PAGE + RED_ZONE + 24, 0);
+		EXPECT_EQ(i + 1, self->calls);
+		EXPECT_EQ(0, self->result);
+		expect_kept(_metadata, &in, &out, false);
+	}
+}
+
+TEST_F(upcall, a_stack_that_cannot_be_written_is_a_signal)
+{
+	struct sigaction action = { .sa_handler = refused, .sa_flags = SA_ONSTACK };
+	stack_t other = { .ss_sp = malloc(SIGSTKSZ * 4), .ss_size = SIGSTKSZ * 4 };
+	char *const volatile stack = stack_create();
+	struct registers in, out;
+	volatile unsigned int i;
+
+	ASSERT_NE(MAP_FAILED, stack);
+	ASSERT_EQ(0, sigaltstack(&other, NULL));
+	ASSERT_EQ(0, sigaction(SIGBUS, &action, NULL));
+	registers_fill(&in);
+	ASSERT_EQ(0, mprotect(stack, 8 * PAGE, PROT_READ));
+	for (i = 0; i < 3; i++) {
+		int signal = sigsetjmp(refused_here, 1);
+
+		/* Nothing is there; in the second turn it may not be written; or it is a window. */
+		char *at = i == 2 ? self->at + 9 * PAGE : stack + 8 * PAGE;
+
+		if (i == 2) {
+			ASSERT_EQ(0, window_map(self->fd, self->at, 9, 1, self->frames.out_cap, 9,
+						RW));
+		}
+		if (!i) {
+			ASSERT_EQ(0, munmap(stack, 8 * PAGE));
+		}
+		may_be_refused = 1;
+		if (!signal)
+			touch_with_registers(&in, &out, (void *)entry(self, 1), at + RED_ZONE + 24,
+					     0);
+		may_be_refused = 0;
+		EXPECT_EQ(SIGBUS, signal);
+		EXPECT_EQ(0, self->calls);
+	}
+}
+
+/* ---- debuggers and signals ---- */
+
+static FIXTURE_DATA(upcall) * in_signal;
+static volatile unsigned int signals;
+
+/* Touches an empty entry of its own, far from the others'. */
+static void on_signal(int signal)
+{
+	const unsigned int n = signals++;
+
+	(void)signal;
+	*entry(in_signal, 2048 + n % 1024) = 1;
+}
+
+/* The child of the tests below: touches, each time between two stops, until it has done all. */
+static void touch_and_stop(FIXTURE_DATA(upcall) * self, unsigned int times)
+{
+	struct registers in, out;
+	unsigned int i;
+
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	self->at = window_create(self->fd, SIZE);
+	in_signal = self;
+	signal(SIGUSR1, on_signal);
+	if (self->at == MAP_FAILED || handle(self, map_it, EXO_FAULT_GENERAL_REGS))
+		_exit(2);
+	registers_fill(&in);
+	for (i = 0; i < times; i++) {
+		raise(SIGSTOP);
+		touch_with_registers(&in, &out, (void *)entry(self, i % 1024), NULL, 0);
+		if (memcmp(in.general, out.general, 13 * 8) || in.flags != out.flags ||
+		    memcmp(in.red_zone, out.red_zone, sizeof(in.red_zone)))
+			_exit(3);
+		/* Its frame may have been another entry's. */
+		if ((unsigned char)*entry(self, i % 1024) != VALUE || self->result)
+			_exit(4);
+	}
+	_exit(self->calls == times + signals ? 0 : 5);
+}
+
+static __u64 ip_of(pid_t pid)
+{
+	return ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user_regs_struct, rip), NULL);
+}
+
+/* One instruction, with a signal or 0. False: it stopped for another reason, or ended. */
+static bool step(pid_t pid, int signal, int *status)
+{
+	ptrace(PTRACE_SINGLESTEP, pid, NULL, (void *)(long)signal);
+	return waitpid(pid, status, 0) == pid && WIFSTOPPED(*status) &&
+	       WSTOPSIG(*status) == SIGTRAP;
+}
+
+static bool is_in_handler(__u64 ip)
+{
+	const __u64 begin = exo_upcall_handler(EXO_FAULT_GENERAL_REGS);
+
+	return ip >= begin && ip < begin + 128;
+}
+
+static long flags_of(pid_t pid)
+{
+	return ptrace(PTRACE_PEEKUSER, pid, offsetof(struct user_regs_struct, eflags), NULL);
+}
+
+/* Goes on, with the signal or 0. After a step over popf the kernel leaves the trap flag to us. */
+static void let_go(pid_t pid, int signal)
+{
+	ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, eflags),
+	       (void *)(flags_of(pid) & ~0x100l));
+	ptrace(PTRACE_CONT, pid, NULL, (void *)(long)signal);
+}
+
+/* To that instruction, by a breakpoint. */
+static bool go_to(pid_t pid, void *here, int *status)
+{
+	const long text = ptrace(PTRACE_PEEKTEXT, pid, here, NULL);
+	bool there;
+
+	ptrace(PTRACE_POKETEXT, pid, here, (void *)((text & ~0xffl) | 0xcc));
+	let_go(pid, 0);
+	there = waitpid(pid, status, 0) == pid && WIFSTOPPED(*status) &&
+		WSTOPSIG(*status) == SIGTRAP;
+	ptrace(PTRACE_POKETEXT, pid, here, (void *)text);
+	ptrace(PTRACE_POKEUSER, pid, offsetof(struct user_regs_struct, rip), here);
+	return there;
+}
+
+/* To instruction @n of the handler; -1: it has fewer; 0: it is there. */
+static int step_into_handler(pid_t pid, unsigned int n, int *status)
+{
+	if (!go_to(pid, (void *)(uintptr_t)exo_upcall_handler(EXO_FAULT_GENERAL_REGS), status))
+		return -2;
+	for (;;) {
+		__u64 ip = ip_of(pid);
+
+		if (is_in_handler(ip) && !n--)
+			return 0;
+		if (ip == (uintptr_t)touch_with_registers_here)
+			return -1;
+		if (!step(pid, 0, status))
+			return -2;
+	}
+}
+
+#define TOUCHES 100u /* more than there are instructions in the handler */
+
+static void steps(struct __test_metadata *_metadata, FIXTURE_DATA(upcall) * self, int signal)
+{
+	unsigned int n, visited = 0;
+	int status, where = 0;
+	pid_t pid = fork();
+
+	if (!pid)
+		touch_and_stop(self, TOUCHES);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	for (n = 0; n < TOUCHES; n++) {
+		ASSERT_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP)
+		{
+			TH_LOG("status %#x at touch %u, ip %#llx of %#llx, flags %#lx", status, n,
+			       ip_of(pid), exo_upcall_handler(EXO_FAULT_GENERAL_REGS),
+			       flags_of(pid));
+		}
+		if (where != -1) {
+			where = step_into_handler(pid, n, &status);
+			ASSERT_NE(-2, where);
+			visited += !where;
+		}
+		/* The signal comes before the instruction that it has come to. */
+		let_go(pid, where ? 0 : signal);
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	}
+	EXPECT_EQ(0, status)
+	{
+		TH_LOG("it ended with status %#x", status);
+	}
+	/* The whole of it, and it was left. */
+	TH_LOG("%u instructions", visited);
+	EXPECT_LE(31, visited);
+	EXPECT_GT(TOUCHES, visited);
+}
+
+TEST_F(upcall, a_debugger_steps_through_the_handler_and_lets_go_anywhere)
+{
+	steps(_metadata, self, 0);
+}
+
+TEST_F(upcall, a_signal_may_come_at_every_instruction_of_the_handler)
+{
+	steps(_metadata, self, SIGUSR1);
+}
+
+/* ---- restartable sequences ---- */
+
+static void sleep_and_map(void *arg, void *address, unsigned int entry_, unsigned int access)
+{
+	usleep(1000);
+	map_it(arg, address, entry_, access);
+}
+
+TEST_F(upcall, a_restartable_sequence_is_over_and_not_aborted)
+{
+	struct rseq *area = (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	volatile __u64 *at = entry(self, 0);
+	__u64 ended = 0;
+
+	if (!__rseq_size)
+		SKIP(return, "the C library has registered none");
+	ASSERT_EQ(0, handle(self, sleep_and_map, 0));
+	asm volatile(".pushsection .data, \"aw\"\n"
+		     ".balign 32\n"
+		     "9: .long 0, 0\n"
+		     ".quad 1f, 2f - 1f, 4f\n"
+		     ".popsection\n"
+		     "leaq 9b(%%rip), %%rax\n"
+		     "movq %%rax, %1\n"
+		     "1: movq $1, (%2)\n"
+		     "nop\n"
+		     "2: movq $1, %0\n"
+		     "jmp 3f\n"
+		     ".byte 0x0f, 0xb9, 0x3d\n"
+		     ".long 0x53053053\n"
+		     "4: movq $2, %0\n"
+		     "3:\n"
+		     : "=&r"(ended), "=m"(area->rseq_cs)
+		     : "r"(at)
+		     : "rax", "memory");
+	EXPECT_EQ(1, ended);
+	EXPECT_EQ(0, area->rseq_cs);
+	EXPECT_EQ(1, self->calls);
+	EXPECT_EQ(1, *at);
+}
+
+#else
+
+TEST(there_are_none_on_this_architecture)
+{
+	SKIP(return, "fault upcalls are for x86-64");
+}
+
+#endif
+
+TEST_HARNESS_MAIN
