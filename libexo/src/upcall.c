@@ -21,9 +21,6 @@
 
 /* What the assembly below knows. */
 _Static_assert(offsetof(struct exo_upcall, context) == 0, "asm");
-_Static_assert(offsetof(struct exo_upcall, address) == 8, "asm");
-_Static_assert(offsetof(struct exo_upcall, entry) == 16, "asm");
-_Static_assert(offsetof(struct exo_upcall, access) == 20, "asm");
 _Static_assert(offsetof(struct exo_upcall, di) == 24, "asm");
 _Static_assert(offsetof(struct exo_upcall, flags) == 32, "asm");
 _Static_assert(offsetof(struct exo_upcall, ip) == 40, "asm");
@@ -66,12 +63,10 @@ void exo_upcall_all(void);
 	"mov %rsp, %rbp\n"            \
 	".cfi_def_cfa_register %rbp\n"
 
-#define CALL                                    \
-	"mov 0(%rdi), %rax\n"  /* the target */ \
-	"mov 8(%rdi), %rsi\n"  /* address */    \
-	"mov 16(%rdi), %edx\n" /* entry */      \
-	"mov 20(%rdi), %ecx\n" /* access */     \
-	"mov 8(%rax), %rdi\n"                   \
+#define CALL                                \
+	"mov %rdi, %rsi\n"                  \
+	"mov 0(%rdi), %rax\n" /* target */  \
+	"mov 8(%rax), %rdi\n" /* its arg */ \
 	"call *0(%rax)\n"
 
 #define LEAVE                                                        \

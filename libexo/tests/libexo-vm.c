@@ -1027,20 +1027,18 @@ static void windows(void)
 struct faults {
 	struct exo_window *w;
 	uint32_t frames;
-	unsigned int calls, entry, access;
-	void *address;
+	unsigned int calls;
+	struct exo_upcall touch;
 };
 
-static void map_on_fault(void *arg, void *address, unsigned int entry, unsigned int access)
+static void map_on_fault(void *arg, struct exo_upcall *touch)
 {
 	struct faults *f = arg;
-	uint64_t at = ((char *)address - (char *)exo_window_entry(f->w, 0)) / 4096;
+	uint64_t at = (touch->address - (uintptr_t)exo_window_entry(f->w, 0)) / 4096;
 
 	f->calls++;
-	f->entry = entry;
-	f->access = access;
-	f->address = address;
-	if (entry == EXO_UPCALL_PROTECTED)
+	f->touch = *touch;
+	if (touch->entry == EXO_UPCALL_PROTECTED)
 		exo_window_protect(f->w, at, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
 	else
 		exo_window_map(f->w, at, 1, f->frames, 0, EXO_RIGHT_READ);
@@ -1062,13 +1060,13 @@ static void calls_on_fault(void)
 		sum += i * *(volatile double *)exo_window_entry(f.w, i);
 	CHECK(sum == 1.5 * 5050);
 	CHECK_EQUAL(f.calls, 100);
-	CHECK_EQUAL(f.entry, EXO_UPCALL_EMPTY);
-	CHECK_EQUAL(f.access, EXO_RIGHT_READ);
+	CHECK_EQUAL(f.touch.entry, EXO_UPCALL_EMPTY);
+	CHECK_EQUAL(f.touch.access, EXO_RIGHT_READ);
 	*((volatile char *)exo_window_entry(f.w, 7) + 9) = 1;
 	CHECK_EQUAL(f.calls, 101);
-	CHECK_EQUAL(f.entry, EXO_UPCALL_PROTECTED);
-	CHECK_EQUAL(f.access, EXO_RIGHT_WRITE);
-	CHECK(f.address == (char *)exo_window_entry(f.w, 7) + 9);
+	CHECK_EQUAL(f.touch.entry, EXO_UPCALL_PROTECTED);
+	CHECK_EQUAL(f.touch.access, EXO_RIGHT_WRITE);
+	CHECK_EQUAL(f.touch.address, (uintptr_t)exo_window_entry(f.w, 7) + 9);
 	CHECK_EQUAL(exo_window_on_fault(f.w, map_on_fault, &f, EXO_FAULT_GENERAL_REGS), 0);
 	CHECK_EQUAL(touch(exo_window_entry(f.w, 1000), false), 0);
 	CHECK_EQUAL(f.calls, 102);

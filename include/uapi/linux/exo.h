@@ -1943,7 +1943,7 @@ struct exo_window_dirty {
  * @access: EXO_RIGHT_READ or EXO_RIGHT_WRITE: how
  * @di: rdi of the code that touched it
  * @flags: its rflags
- * @ip: its rip: the instruction that touched it
+ * @ip: its rip: the instruction that touched it; where the handler lets it go on
  *
  * It ends EXO_UPCALL_RED_ZONE bytes below where that code's stack pointer is.
  */

@@ -126,16 +126,15 @@ int exo_window_dirty(struct exo_window *w, uint64_t entry, uint32_t count, uint6
 /**
  * exo_fault_fn - what is called for a touch that an entry does not allow
  * @arg: as exo_window_on_fault() was told
- * @address: what was touched
- * @entry: EXO_UPCALL_EMPTY, EXO_UPCALL_PROTECTED or EXO_UPCALL_TAKEN
- * @access: EXO_RIGHT_READ or EXO_RIGHT_WRITE: how
+ * @touch: what was touched, how, and why that is not allowed; <linux/exo.h>
  *
  * It runs on the thread that touched, on its stack, as if the code had called it there. When it
- * returns the touch is tried again. It may do what a function may that is called at any
- * instruction: it must not wait for what the code that touched may hold (malloc() has locks,
- * and so has stdio), but it may touch windows itself, or leave by longjmp().
+ * returns, the code goes on at @touch->ip, which it may change: as it is, the touch is tried again.
+ * It may do what a function may that is called at any instruction: it must not wait for what the
+ * code that touched may hold (malloc() has locks, and so has stdio), but it may touch windows
+ * itself, or leave by longjmp().
  */
-typedef void (*exo_fault_fn)(void *arg, void *address, unsigned int entry, unsigned int access);
+typedef void (*exo_fault_fn)(void *arg, struct exo_upcall *touch);
 
 /* The function, and all that it calls, is compiled with -mgeneral-regs-only. */
 #define EXO_FAULT_GENERAL_REGS 1u
