@@ -144,21 +144,19 @@ static bool exo_fill_goes_on(struct exo_window *window, struct mm_struct *mm)
  * What is not filled for want of memory is at a touch. So are 2 MiB: handle_mm_fault(), the way
  * to those, takes the window's lock itself.
  */
-static void exo_settle_fill(struct exo_window *window, struct vm_area_struct *vma, u64 first,
-			    u64 end)
+void exo_window_fill_all(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end)
 {
-	u64 at, last;
+	u64 at = first;
 
-	for (at = first; exo_window_run(window, &at, &last, end, EXO_ENTRY_READ); at = last) {
-		for (; at < last; at = exo_chunk_end(at, last)) {
-			u64 *chunk = exo_window_chunk(window, at);
+	while ((at = exo_window_next(window, at, end, EXO_ENTRY_READ)) < end) {
+		u64 *chunk = exo_window_own_chunk(window, at), next = exo_chunk_end(at, end);
 
-			if (!exo_fill_goes_on(window, vma->vm_mm))
-				return;
-			if (!exo_chunk_large(chunk))
-				exo_fill_chunk(window, vma, chunk, at, exo_chunk_end(at, last));
-			cond_resched();
-		}
+		if (!exo_fill_goes_on(window, vma->vm_mm))
+			return;
+		if (!exo_chunk_large(chunk))
+			exo_fill_chunk(window, vma, chunk, at, next);
+		at = next;
+		cond_resched();
 	}
 }
 
@@ -192,7 +190,7 @@ static void exo_settle_harvest(struct exo_window *window, struct vm_area_struct 
 	for (at = first; exo_window_run(window, &at, &last, end, EXO_ENTRY_HARVEST); at = last) {
 		for (; at < last; at = next) {
 			next = exo_chunk_end(at, last);
-			fill.chunk = exo_window_chunk(window, at);
+			fill.chunk = exo_window_own_chunk(window, at);
 			apply_to_existing_page_range(vma->vm_mm, exo_vma_address(vma, at),
 						     (next - at) << PAGE_SHIFT, exo_harvest_pte,
 						     &fill);
@@ -218,7 +216,7 @@ static void exo_settle_done(struct exo_window *window, u64 first, u64 end)
 	u64 at, next;
 
 	for (at = first; at < end; at = next) {
-		u64 *chunk = exo_window_chunk(window, at);
+		u64 *chunk = exo_window_own_chunk(window, at);
 
 		next = exo_chunk_end(at, end);
 		if (chunk)
@@ -239,16 +237,16 @@ void exo_window_zap(struct exo_window *window, u64 first, u64 end)
 	}
 }
 
-void exo_window_settle(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end)
+void exo_window_settle(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end,
+		       u64 todo)
 {
-	u64 at = first, last;
-
 	lockdep_assert_held_write(&window->lock);
-	if (exo_window_run(window, &at, &last, end, EXO_ENTRY_TODO)) {
-		exo_settle_lower(window, at, end);
-		exo_settle_harvest(window, vma, at, end);
-		exo_window_zap(window, at, end);
-		exo_settle_done(window, at, end);
-	}
-	exo_settle_fill(window, vma, first, end);
+	if (todo & EXO_ENTRY_LOWER)
+		exo_settle_lower(window, first, end);
+	if (todo & EXO_ENTRY_HARVEST)
+		exo_settle_harvest(window, vma, first, end);
+	if (todo & EXO_ENTRY_ZAP)
+		exo_window_zap(window, first, end);
+	if (todo & ~EXO_ENTRY_ZAP)
+		exo_settle_done(window, first, end);
 }

@@ -86,6 +86,8 @@ struct exo_view_slot;
  *	@lock
  * @context: handed to it
  * @chunks: the table: arrays of EXO_CHUNK entries. Under @lock
+ * @hot, @hot_index: one of them, and its number, looked up last by who has @lock for writing.
+ *	None is freed before the window is
  * @sources: by their own numbers. Under @lock
  * @by_cap: by the number of their capability. Under @lock
  */
@@ -101,6 +103,8 @@ struct exo_window {
 	u64 handler;
 	u64 context;
 	struct xarray chunks;
+	u64 *hot;
+	u64 hot_index;
 	struct xarray sources;
 	struct xarray by_cap;
 };
@@ -168,6 +172,19 @@ static inline u64 *exo_window_chunk(struct exo_window *window, u64 at)
 	return xa_load(&window->chunks, at >> EXO_CHUNK_SHIFT);
 }
 
+/* The same, for who may change them and so asks again and again. */
+static inline u64 *exo_window_own_chunk(struct exo_window *window, u64 at)
+{
+	u64 index = at >> EXO_CHUNK_SHIFT;
+
+	lockdep_assert_held_write(&window->lock);
+	if (window->hot && window->hot_index == index)
+		return window->hot;
+	window->hot = xa_load(&window->chunks, index);
+	window->hot_index = index;
+	return window->hot;
+}
+
 static inline bool exo_chunk_large(const u64 *chunk)
 {
 	return READ_ONCE(chunk[0]) & EXO_ENTRY_LARGE;
@@ -189,6 +206,9 @@ u64 exo_window_entry(struct exo_window *window, u64 at);
 int exo_window_make_chunk(struct exo_window *window, u64 at);
 void exo_window_free_chunks(struct exo_window *window);
 
+/* The next entry with one of @flags from @at on; @end, if there is none before. */
+u64 exo_window_next(struct exo_window *window, u64 at, u64 end, u64 flags);
+
 /*
  * The next run of entries with one of @flags from *first on, before @end, and of those between them
  * to which it does not matter (EXO_ENTRY_LOWER, _ZAP). False: there is none.
@@ -209,8 +229,12 @@ bool exo_window_pfn(struct exo_window *window, u64 entry, struct exo_pfn *at);
  */
 int exo_window_fill(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end);
 
-/* What was left to do there (EXO_ENTRY_TODO) is done, and what can be touched is filled. */
-void exo_window_settle(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end);
+/* What was left to do there is done: of EXO_ENTRY_TODO, what is in @todo. */
+void exo_window_settle(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end,
+		       u64 todo);
+
+/* What can be touched is filled, as far as that can be done at once; the rest is at a touch. */
+void exo_window_fill_all(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end);
 
 /* Page table entries go whose table entries want that. For who has no VMA. */
 void exo_window_zap(struct exo_window *window, u64 first, u64 end);

@@ -39,10 +39,12 @@
  * @spans: how many
  * @done: operations
  * @reserved: chunks of the one after them that memory was found for
+ * @todo: what is left to do to entries of the spans (EXO_ENTRY_TODO)
+ * @fill: some of their entries allow more than before, or than their page table entries may
  * @pages: entries that the operations so far were about
  * @cap: the number of the capability that was named last; 0: none was
  * @source: its source
- * @old: the source of the entry that was replaced last; NULL: none was
+ * @old: the source of the entry that was replaced or asked about last; NULL: none was
  */
 struct exo_batch {
 	struct exo_call *call;
@@ -52,6 +54,8 @@ struct exo_batch {
 	u32 spans;
 	u32 done;
 	u32 reserved;
+	u64 todo;
+	bool fill;
 	u64 pages;
 	u32 cap;
 	struct exo_window_source *source;
@@ -204,6 +208,14 @@ static u64 exo_entry_stale(u64 old)
 	return old & (EXO_ENTRY_READ | EXO_ENTRY_ZAP) ? EXO_ENTRY_ZAP : 0;
 }
 
+static void exo_entry_replace(struct exo_batch *batch, u64 *entry, u64 value)
+{
+	u64 stale = exo_entry_stale(*entry);
+
+	batch->todo |= stale;
+	exo_entry_set(entry, value | stale);
+}
+
 /* @entry is to be of no source, or of another. */
 static void exo_entry_release(struct exo_batch *batch, u64 entry, u64 pages)
 {
@@ -217,7 +229,7 @@ static void exo_entry_release(struct exo_batch *batch, u64 entry, u64 pages)
 }
 
 /* The same frame, with another access. */
-static void exo_entry_protect(u64 *entry, u64 access)
+static void exo_entry_protect(struct exo_batch *batch, u64 *entry, u64 access)
 {
 	u64 old = *entry, todo = old & EXO_ENTRY_TODO;
 
@@ -228,16 +240,19 @@ static void exo_entry_protect(u64 *entry, u64 access)
 		if (old & ~access & EXO_ENTRY_READ)
 			todo |= EXO_ENTRY_HARVEST | EXO_ENTRY_ZAP;
 	}
+	batch->todo |= todo;
+	batch->fill |= access & ~old;
 	exo_entry_set(entry, (old & ~(EXO_ENTRY_ACCESS | EXO_ENTRY_TODO)) | access | todo);
 }
 
 /* Of 2 MiB: whatever becomes less comes anew at the next touch; it is dirty if it was. */
-static void exo_entry_protect_large(u64 *entry, u64 access)
+static void exo_entry_protect_large(struct exo_batch *batch, u64 *entry, u64 access)
 {
 	u64 old = *entry, todo = old & EXO_ENTRY_ZAP;
 
 	if (old & ~access & EXO_ENTRY_ACCESS)
 		todo |= EXO_ENTRY_ZAP;
+	batch->todo |= todo;
 	exo_entry_set(entry, (old & ~EXO_ENTRY_ACCESS) | access | todo);
 }
 
@@ -247,6 +262,7 @@ static void exo_chunk_break(struct exo_batch *batch, u64 *chunk)
 	u64 stale = exo_entry_stale(chunk[0]);
 	u32 i;
 
+	batch->todo |= stale;
 	exo_entry_release(batch, chunk[0], EXO_CHUNK);
 	for (i = 0; i < EXO_CHUNK; i++)
 		exo_entry_set(&chunk[i], stale);
@@ -265,14 +281,15 @@ static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, 
 	if (exo_chunk_large(chunk))
 		exo_chunk_break(batch, chunk);
 	source->entries += n;
+	batch->fill = true;
 	for (; n--; entry++, value += BIT_ULL(EXO_ENTRY_PAGE_SHIFT)) {
 		u64 old = *entry;
 
 		exo_entry_release(batch, old, 1);
 		if ((old ^ value) >> EXO_ENTRY_PAGE_SHIFT)
-			exo_entry_set(entry, value | exo_entry_stale(old));
+			exo_entry_replace(batch, entry, value);
 		else
-			exo_entry_protect(entry, access);
+			exo_entry_protect(batch, entry, access);
 	}
 }
 
@@ -283,7 +300,7 @@ static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 acc
 	u32 i;
 
 	if (exo_chunk_large(chunk) && !((chunk[0] ^ value) >> EXO_ENTRY_PAGE_SHIFT)) {
-		exo_entry_protect_large(&chunk[0], access);
+		exo_entry_protect_large(batch, &chunk[0], access);
 		return;
 	}
 	if (exo_chunk_large(chunk))
@@ -294,6 +311,7 @@ static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 acc
 		exo_entry_set(&chunk[i], 0);
 	}
 	source->entries += EXO_CHUNK;
+	batch->todo |= stale;
 	exo_entry_set(&chunk[0], value | stale);
 }
 
@@ -308,18 +326,18 @@ static void exo_unmap_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end
 	}
 	for (; n--; entry++) {
 		exo_entry_release(batch, *entry, 1);
-		exo_entry_set(entry, exo_entry_stale(*entry));
+		exo_entry_replace(batch, entry, 0);
 	}
 }
 
-static void exo_protect_chunk(u64 *chunk, u64 at, u64 end, u64 access)
+static void exo_protect_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, u64 access)
 {
 	if (exo_chunk_large(chunk)) {
-		exo_entry_protect_large(&chunk[0], access);
+		exo_entry_protect_large(batch, &chunk[0], access);
 		return;
 	}
 	for (; at < end; at++)
-		exo_entry_protect(&chunk[at & (EXO_CHUNK - 1)], access);
+		exo_entry_protect(batch, &chunk[at & (EXO_CHUNK - 1)], access);
 }
 
 /* ---- the operations ---- */
@@ -353,7 +371,7 @@ static int exo_batch_map(struct exo_batch *batch, const struct exo_window_op *op
 	if (ret)
 		return ret;
 	for (at = op->first; at < end; at = next) {
-		u64 *chunk = exo_window_chunk(batch->window, at);
+		u64 *chunk = exo_window_own_chunk(batch->window, at);
 		u64 page = op->page + (at - op->first);
 
 		next = exo_chunk_end(at, end);
@@ -371,7 +389,7 @@ static int exo_batch_unmap(struct exo_batch *batch, const struct exo_window_op *
 	u64 at, next, end = op->first + op->count;
 
 	for (at = op->first; at < end; at = next) {
-		u64 *chunk = exo_window_chunk(batch->window, at);
+		u64 *chunk = exo_window_own_chunk(batch->window, at);
 
 		next = exo_chunk_end(at, end);
 		if (chunk)
@@ -381,27 +399,45 @@ static int exo_batch_unmap(struct exo_batch *batch, const struct exo_window_op *
 	return 0;
 }
 
-/* Has each entry a frame, and its source the right? */
-static int exo_batch_may_protect(struct exo_batch *batch, const struct exo_window_op *op)
+/* Has each entry from @at to @end, of one chunk, a frame, and its source the right? */
+static int exo_chunk_may_protect(struct exo_batch *batch, const struct exo_window_op *op,
+				 const u64 *chunk, u64 at, u64 end)
 {
-	u64 at, next, entry, end = op->first + op->count;
-	struct exo_window_source *source = NULL;
 	struct exo_call *call = batch->call;
+	u64 access;
 
-	for (at = op->first; at < end; at = next) {
-		entry = exo_window_entry(batch->window, at);
-		next = entry & EXO_ENTRY_LARGE ? exo_chunk_end(at, end) : at + 1;
-		if (!exo_entry_source(entry))
+	for (; at < end; at++) {
+		u64 entry = chunk ? exo_chunk_entry(chunk, at) : 0;
+		u32 id = exo_entry_source(entry);
+
+		if (!id)
 			return exo_refuse(call, -ENOENT, EXO_REASON_EMPTY,
 					  EXO_FIELD(window_op, first), at, 0);
-		if (!source || source->id != exo_entry_source(entry))
-			source = xa_load(&batch->window->sources, exo_entry_source(entry));
-		if (op->access & ~source->cap->rights)
+		if (!batch->old || batch->old->id != id)
+			batch->old = xa_load(&batch->window->sources, id);
+		access = op->access & ~batch->old->cap->rights;
+		if (access)
 			return exo_refuse(call, -EACCES, EXO_REASON_ENTRY_RIGHT,
-					  EXO_FIELD(window_op, access), at,
-					  op->access & ~source->cap->rights);
-		if (!(next % EXO_CHUNK))
-			cond_resched();
+					  EXO_FIELD(window_op, access), at, access);
+		if (entry & EXO_ENTRY_LARGE)
+			break;
+	}
+	return 0;
+}
+
+static int exo_batch_may_protect(struct exo_batch *batch, const struct exo_window_op *op)
+{
+	u64 at, next, end = op->first + op->count;
+
+	for (at = op->first; at < end; at = next) {
+		int ret;
+
+		next = exo_chunk_end(at, end);
+		ret = exo_chunk_may_protect(batch, op, exo_window_own_chunk(batch->window, at), at,
+					    next);
+		if (ret)
+			return ret;
+		cond_resched();
 	}
 	return 0;
 }
@@ -415,7 +451,8 @@ static int exo_batch_protect(struct exo_batch *batch, const struct exo_window_op
 		return ret;
 	for (at = op->first; at < end; at = next) {
 		next = exo_chunk_end(at, end);
-		exo_protect_chunk(exo_window_chunk(batch->window, at), at, next, op->access);
+		exo_protect_chunk(batch, exo_window_own_chunk(batch->window, at), at, next,
+				  op->access);
 		cond_resched();
 	}
 	return 0;
@@ -446,11 +483,15 @@ static bool exo_span_joins(struct exo_batch *batch, const struct exo_window_op *
 		if (exo_window_entry(batch->window, at) & EXO_ENTRY_LARGE)
 			return false;
 	for (at = end; at < op->first; at++) {
-		u64 *chunk = exo_window_chunk(batch->window, at);
+		u64 *chunk = exo_window_own_chunk(batch->window, at);
 
-		if (chunk)
-			chunk[at & (EXO_CHUNK - 1)] |=
-				exo_gap_todo(op, chunk[at & (EXO_CHUNK - 1)]);
+		if (chunk) {
+			u64 todo = exo_gap_todo(op, chunk[at & (EXO_CHUNK - 1)]);
+
+			chunk[at & (EXO_CHUNK - 1)] |= todo;
+			batch->todo |= todo;
+			batch->fill |= todo;
+		}
 	}
 	return true;
 }
@@ -475,9 +516,13 @@ static void exo_batch_settle(struct exo_batch *batch)
 {
 	u32 i;
 
-	for (i = 0; i < batch->spans; i++)
-		exo_window_settle(batch->window, batch->vma, batch->ops[i].first,
-				  batch->ops[i].first + batch->ops[i].count);
+	for (i = 0; i < batch->spans; i++) {
+		u64 first = batch->ops[i].first, end = first + batch->ops[i].count;
+
+		exo_window_settle(batch->window, batch->vma, first, end, batch->todo);
+		if (batch->fill)
+			exo_window_fill_all(batch->window, batch->vma, first, end);
+	}
 }
 
 /* ---- the batch ---- */
@@ -552,6 +597,8 @@ static int exo_batch_go_on(struct exo_batch *batch)
 	batch->spans = 0;
 	batch->cap = 0;
 	batch->old = NULL;
+	batch->todo = 0;
+	batch->fill = false;
 	ret = exo_batch_run(batch, cmd->count);
 	exo_batch_settle(batch);
 	up_write(&batch->window->lock);

@@ -22,7 +22,7 @@ int exo_window_make_chunk(struct exo_window *window, u64 at)
 	u64 *chunk;
 
 	lockdep_assert_held_write(&window->lock);
-	if (exo_window_chunk(window, at))
+	if (exo_window_own_chunk(window, at))
 		return 0;
 	chunk = kcalloc(EXO_CHUNK, sizeof(*chunk), EXO_WINDOW_GFP);
 	if (!chunk)
@@ -106,12 +106,12 @@ static u64 exo_window_present(struct exo_window *window, u64 at, u64 end)
 	return max(at, (u64)index << EXO_CHUNK_SHIFT);
 }
 
-static u64 exo_window_run_begin(struct exo_window *window, u64 at, u64 end, u64 flags)
+u64 exo_window_next(struct exo_window *window, u64 at, u64 end, u64 flags)
 {
 	while ((at = exo_window_present(window, at, end)) < end) {
 		u64 limit = exo_chunk_end(at, end);
 
-		at = exo_chunk_skip(exo_window_chunk(window, at), at, end, flags);
+		at = exo_chunk_skip(exo_window_own_chunk(window, at), at, end, flags);
 		if (at < limit)
 			break;
 		cond_resched();
@@ -125,7 +125,7 @@ static u64 exo_window_run_end(struct exo_window *window, u64 at, u64 end, u64 fl
 	u64 last = at;
 
 	for (; open && at < end; at = exo_chunk_end(at, end)) {
-		const u64 *chunk = exo_window_chunk(window, at);
+		const u64 *chunk = exo_window_own_chunk(window, at);
 		u64 found;
 
 		if (!chunk)
@@ -140,15 +140,14 @@ static u64 exo_window_run_end(struct exo_window *window, u64 at, u64 end, u64 fl
 
 bool exo_window_run(struct exo_window *window, u64 *first, u64 *last, u64 end, u64 flags)
 {
-	lockdep_assert_held(&window->lock);
-	*first = exo_window_run_begin(window, *first, end, flags);
+	*first = exo_window_next(window, *first, end, flags);
 	*last = exo_window_run_end(window, *first, end, flags);
 	return *first < end;
 }
 
 static bool exo_window_cuts(struct exo_window *window, u64 at)
 {
-	const u64 *chunk = exo_window_chunk(window, at);
+	const u64 *chunk = exo_window_own_chunk(window, at);
 
 	return (at & (EXO_CHUNK - 1)) && chunk && exo_chunk_large(chunk);
 }
