@@ -31,12 +31,14 @@
  * @vma: it
  * @chunk: what they shall be
  * @source: of the entry before
+ * @prot: of entries that cannot be written, and that can
  */
 struct exo_fill {
 	struct exo_window *window;
 	struct vm_area_struct *vma;
 	u64 *chunk;
 	struct exo_window_source *source;
+	pgprot_t prot[2];
 };
 
 static u64 exo_vma_entry(const struct vm_area_struct *vma, unsigned long addr)
@@ -80,23 +82,19 @@ static bool exo_entry_writable(u64 entry)
 	return !(entry & EXO_ENTRY_LARGE) || (entry & EXO_ENTRY_DIRTY);
 }
 
-static pgprot_t exo_entry_prot(const struct vm_area_struct *vma, bool writable)
-{
-	return vm_get_page_prot(writable ? vma->vm_flags : vma->vm_flags & ~VM_WRITE);
-}
-
 /* Under the page table's lock. What is neither present nor none is nobody's: a marker. */
 static int exo_fill_pte(pte_t *pte, unsigned long addr, void *data)
 {
 	struct exo_fill *fill = data;
 	struct vm_area_struct *vma = fill->vma;
 	u64 entry = exo_chunk_entry(fill->chunk, exo_vma_entry(vma, addr));
-	bool writable = exo_entry_writable(entry);
 	pte_t old = ptep_get(pte);
 	struct exo_pfn at;
+	bool writable;
 
 	if (!(entry & EXO_ENTRY_READ))
 		return 0;
+	writable = exo_entry_writable(entry);
 	if (pte_present(old)) {
 		if (writable && !pte_write(old))
 			exo_pte_allow_write(vma, addr, pte, old);
@@ -104,8 +102,7 @@ static int exo_fill_pte(pte_t *pte, unsigned long addr, void *data)
 	}
 	if (!exo_fill_pfn(fill, entry, &at))
 		return -EFAULT;
-	set_pte_at(vma->vm_mm, addr, pte,
-		   pte_mkspecial(pfn_pte(at.pfn, exo_entry_prot(vma, writable))));
+	set_pte_at(vma->vm_mm, addr, pte, pte_mkspecial(pfn_pte(at.pfn, fill->prot[writable])));
 	return 0;
 }
 
@@ -113,7 +110,13 @@ static int exo_fill_pte(pte_t *pte, unsigned long addr, void *data)
 static int exo_fill_chunk(struct exo_window *window, struct vm_area_struct *vma, u64 *chunk,
 			  u64 first, u64 end)
 {
-	struct exo_fill fill = { .window = window, .vma = vma, .chunk = chunk };
+	struct exo_fill fill = {
+		.window = window,
+		.vma = vma,
+		.chunk = chunk,
+		.prot = { vm_get_page_prot(vma->vm_flags & ~VM_WRITE),
+			  vm_get_page_prot(vma->vm_flags) },
+	};
 
 	return apply_to_page_range(vma->vm_mm, exo_vma_address(vma, first),
 				   (end - first) << PAGE_SHIFT, exo_fill_pte, &fill);

@@ -228,8 +228,8 @@ static void exo_entry_release(struct exo_batch *batch, u64 entry, u64 pages)
 	batch->old->entries -= pages;
 }
 
-/* The same frame, with another access. */
-static void exo_entry_protect(struct exo_batch *batch, u64 *entry, u64 access)
+/* The same frame, with another access. What is left to do, and what access is new. */
+static __always_inline u64 exo_entry_protect(u64 *entry, u64 access)
 {
 	u64 old = *entry, todo = old & EXO_ENTRY_TODO;
 
@@ -240,9 +240,14 @@ static void exo_entry_protect(struct exo_batch *batch, u64 *entry, u64 access)
 		if (old & ~access & EXO_ENTRY_READ)
 			todo |= EXO_ENTRY_HARVEST | EXO_ENTRY_ZAP;
 	}
-	batch->todo |= todo;
-	batch->fill |= access & ~old;
 	exo_entry_set(entry, (old & ~(EXO_ENTRY_ACCESS | EXO_ENTRY_TODO)) | access | todo);
+	return todo | (access & ~old);
+}
+
+static void exo_batch_note(struct exo_batch *batch, u64 done)
+{
+	batch->todo |= done & EXO_ENTRY_TODO;
+	batch->fill |= done & EXO_ENTRY_ACCESS;
 }
 
 /* Of 2 MiB: whatever becomes less comes anew at the next touch; it is dirty if it was. */
@@ -289,7 +294,7 @@ static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, 
 		if ((old ^ value) >> EXO_ENTRY_PAGE_SHIFT)
 			exo_entry_replace(batch, entry, value);
 		else
-			exo_entry_protect(batch, entry, access);
+			exo_batch_note(batch, exo_entry_protect(entry, access));
 	}
 }
 
@@ -332,12 +337,15 @@ static void exo_unmap_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end
 
 static void exo_protect_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, u64 access)
 {
+	u64 *entry, n = end - at, done = 0;
+
 	if (exo_chunk_large(chunk)) {
 		exo_entry_protect_large(batch, &chunk[0], access);
 		return;
 	}
-	for (; at < end; at++)
-		exo_entry_protect(batch, &chunk[at & (EXO_CHUNK - 1)], access);
+	for (entry = &chunk[at & (EXO_CHUNK - 1)]; n--; entry++)
+		done |= exo_entry_protect(entry, access);
+	exo_batch_note(batch, done);
 }
 
 /* ---- the operations ---- */
@@ -399,28 +407,42 @@ static int exo_batch_unmap(struct exo_batch *batch, const struct exo_window_op *
 	return 0;
 }
 
-/* Has each entry from @at to @end, of one chunk, a frame, and its source the right? */
+/* Has @entry, @at, a frame, and its source the right? */
+static int exo_entry_may_protect(struct exo_batch *batch, const struct exo_window_op *op, u64 entry,
+				 u64 at)
+{
+	u32 id = exo_entry_source(entry);
+	u64 missing;
+
+	if (!id)
+		return exo_refuse(batch->call, -ENOENT, EXO_REASON_EMPTY,
+				  EXO_FIELD(window_op, first), at, 0);
+	batch->old = xa_load(&batch->window->sources, id);
+	missing = op->access & ~batch->old->cap->rights;
+	if (missing)
+		return exo_refuse(batch->call, -EACCES, EXO_REASON_ENTRY_RIGHT,
+				  EXO_FIELD(window_op, access), at, missing);
+	return 0;
+}
+
+/* The same of all from @at to @end, of one chunk. Neighbours are mostly of one source. */
 static int exo_chunk_may_protect(struct exo_batch *batch, const struct exo_window_op *op,
 				 const u64 *chunk, u64 at, u64 end)
 {
-	struct exo_call *call = batch->call;
-	u64 access;
+	u32 known = 0;
 
+	if (!chunk || exo_chunk_large(chunk))
+		return exo_entry_may_protect(batch, op, chunk ? chunk[0] : 0, at);
 	for (; at < end; at++) {
-		u64 entry = chunk ? exo_chunk_entry(chunk, at) : 0;
-		u32 id = exo_entry_source(entry);
+		u64 entry = chunk[at & (EXO_CHUNK - 1)];
+		int ret;
 
-		if (!id)
-			return exo_refuse(call, -ENOENT, EXO_REASON_EMPTY,
-					  EXO_FIELD(window_op, first), at, 0);
-		if (!batch->old || batch->old->id != id)
-			batch->old = xa_load(&batch->window->sources, id);
-		access = op->access & ~batch->old->cap->rights;
-		if (access)
-			return exo_refuse(call, -EACCES, EXO_REASON_ENTRY_RIGHT,
-					  EXO_FIELD(window_op, access), at, access);
-		if (entry & EXO_ENTRY_LARGE)
-			break;
+		if (likely(known && exo_entry_source(entry) == known))
+			continue;
+		ret = exo_entry_may_protect(batch, op, entry, at);
+		if (ret)
+			return ret;
+		known = exo_entry_source(entry);
 	}
 	return 0;
 }
