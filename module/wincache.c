@@ -207,7 +207,8 @@ static void exo_chunk_done(u64 *chunk, u64 at, u64 end)
 	u64 *entry = &chunk[at & (EXO_CHUNK - 1)], n = end - at;
 
 	if (exo_chunk_large(chunk)) {
-		chunk[0] &= ~EXO_ENTRY_TODO;
+		if (!WARN_ON_ONCE(n != EXO_CHUNK))
+			chunk[0] &= ~EXO_ENTRY_TODO;
 		return;
 	}
 	for (; n--; entry++)

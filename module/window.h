@@ -37,7 +37,7 @@ struct exo_session;
 struct exo_view_slot;
 
 /*
- * Under a window's lock nothing waits for memory: who ends a capability may be waiting for the
+ * Under a window's lock nothing of ours waits for memory: who ends a capability may be waiting for the
  * lock. What there is none for at once is waited for without it (winset.c).
  */
 #define EXO_WINDOW_GFP (EXO_GFP & ~__GFP_DIRECT_RECLAIM)

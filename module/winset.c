@@ -6,7 +6,8 @@
  * entries need. When all are done, or one was refused, page table entries are made to
  * follow, a span of entries at a time: what goes goes in one flush each span, and then what can be
  * touched is filled. All this under the window's lock: nobody sees the middle of it, and a
- * capability that ends meanwhile waits.
+ * capability that ends meanwhile waits. But if there is no memory at once for an operation, those
+ * before it are settled as if they were all, and the rest is another turn.
  */
 #include <linux/cleanup.h>
 #include <linux/mm.h>
@@ -534,6 +535,21 @@ static void exo_batch_span(struct exo_batch *batch, const struct exo_window_op *
 	batch->spans++;
 }
 
+/*
+ * An operation on a part of 2 MiB may be followed by one that makes one entry of them all: what is
+ * left to do is said of all of it then, and is done to all of it.
+ */
+static void exo_batch_widen(struct exo_batch *batch, u64 *first, u64 *end)
+{
+	const u64 *chunk = exo_window_own_chunk(batch->window, *first);
+
+	if (chunk && exo_chunk_large(chunk))
+		*first = round_down(*first, EXO_CHUNK);
+	chunk = exo_window_own_chunk(batch->window, *end - 1);
+	if (chunk && exo_chunk_large(chunk))
+		*end = round_up(*end, EXO_CHUNK);
+}
+
 static void exo_batch_settle(struct exo_batch *batch)
 {
 	u32 i;
@@ -541,6 +557,7 @@ static void exo_batch_settle(struct exo_batch *batch)
 	for (i = 0; i < batch->spans; i++) {
 		u64 first = batch->ops[i].first, end = first + batch->ops[i].count;
 
+		exo_batch_widen(batch, &first, &end);
 		exo_window_settle(batch->window, batch->vma, first, end, batch->todo);
 		if (batch->fill)
 			exo_window_fill_all(batch->window, batch->vma, first, end);

@@ -59,7 +59,7 @@ static u64 exo_chunk_skip(const u64 *chunk, u64 at, u64 end, u64 flags)
 /*
  * What does not matter to an entry is done to it with its neighbours, so that there is one flush:
  * where nothing can be touched nothing goes, and what cannot be written any more for a moment is
- * made writable again when entries are filled.
+ * made writable again when entries are filled, or at a touch.
  */
 static bool exo_entry_joins(u64 entry, u64 flags)
 {

@@ -502,6 +502,45 @@ TEST_F(window, large_and_small_entries_replace_each_other)
 	}
 }
 
+/* What is left to do to all 512 small entries is done to all, though an operation before was of one. */
+TEST_F(window, a_large_entry_replaces_small_ones_of_which_the_same_batch_set_a_part)
+{
+	const __u32 accesses[] = { RW, R, NONE };
+	struct exo_window_op ops[] = {
+		OP_PROTECT(0, 1, RW),
+		{ .op = EXO_WINDOW_MAP, .count = LARGE, .page = LARGE, .order = EXO_ORDER_2M },
+		OP_PROTECT(LARGE, 1, RW),
+	};
+	__u64 used = frames_used(self->fd);
+	unsigned int round, i, wrong;
+
+	for (round = 0; round < 2 * ARRAY_SIZE(accesses); round++) {
+		struct exo_frames_alloc frames;
+
+		ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, EXO_ORDER_4K, LARGE, ANY_NODE,
+					  &frames));
+		ASSERT_EQ(0, window_map(self->fd, self->at, 0, LARGE + 1, self->large.cap, 0, RW));
+		ASSERT_EQ(0, window_map(self->fd, self->at, 0, LARGE, frames.out_cap, 0, RW));
+		for (i = 0; i < LARGE; i++)
+			*entry(self, i) = 99;
+		ops[1].frames = self->large.cap;
+		ops[1].access = accesses[round / 2];
+		/* With one of the next 2 MiB behind it, too. */
+		ASSERT_EQ(0, window_set(self->fd, self->at, ops, 2 + round % 2));
+		for (i = wrong = 0; i < LARGE; i++) {
+			wrong += touch_read(entry(self, i)) != (ops[1].access ? 0 : SIGBUS);
+			wrong += ops[1].access && *entry(self, i) != LARGE + i + 1;
+			wrong += ops[1].access != RW && !touch_write(entry(self, i));
+		}
+		EXPECT_EQ(0, wrong);
+		ASSERT_EQ(0, drop(self->fd, frames.out_cap));
+		EXPECT_EQ(used, frames_used(self->fd));
+		for (i = wrong = 0; i < LARGE; i++)
+			wrong += !touch_read(entry(self, i)) && *entry(self, i) == 99;
+		EXPECT_EQ(0, wrong);
+	}
+}
+
 TEST_F(window, a_large_entry_must_be_aligned_in_every_respect)
 {
 	struct exo_window_op op = { .op = EXO_WINDOW_MAP,
