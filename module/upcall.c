@@ -8,6 +8,7 @@
  * written with page faults disabled, for the fault lock is held. A stack that is not
  * there is fetched without that lock, and the touch is tried again.
  */
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
@@ -72,14 +73,21 @@ static u32 exo_upcall_entry(u64 entry)
 	return exo_entry_source(entry) ? EXO_UPCALL_PROTECTED : EXO_UPCALL_EMPTY;
 }
 
-/* The stack is to be there when the touch is tried again. If it cannot be: SIGBUS, by force. */
+/*
+ * The stack is to be there when the touch is tried again. If it cannot be: SIGBUS, by force. The
+ * window may be gone meanwhile, but not its file, for which this code stays.
+ */
 static vm_fault_t exo_upcall_fetch_stack(struct vm_fault *vmf, unsigned long frame)
 {
+	struct file *file;
+
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
 		return VM_FAULT_SIGBUS;
+	file = get_file(vmf->vma->vm_file);
 	release_fault_lock(vmf);
 	if (fault_in_writeable((char __user *)frame, sizeof(struct exo_upcall)))
 		force_sig(SIGBUS);
+	fput(file);
 	/* Either alone is overlooked by some caller. */
 	return VM_FAULT_RETRY | VM_FAULT_NOPAGE;
 }
