@@ -76,8 +76,7 @@ static bool exo_begin(unsigned int pages)
 		err(1, "window");
 	exo_must(window_map(session, at, 0, pages, frames.out_cap, 0, RW), "map");
 	target.function = on_upcall;
-	exo_must(window_handler(session, at, exo_upcall_handler(EXO_FAULT_GENERAL_REGS), &target),
-		 "handler");
+	exo_must(window_handler(session, at, exo_upcall_handler(0), &target), "handler");
 	write_all();
 	return true;
 }

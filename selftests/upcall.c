@@ -9,12 +9,14 @@
 
 #ifdef __x86_64__
 
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 
 #include "../libexo/src/upcall.h"
@@ -85,7 +87,10 @@ FIXTURE_SETUP(upcall)
 {
 	touches_begin();
 	POOL_SETUP(&self->t);
-	ASSERT_EQ(0, become_nobody());
+	/* One needs root: it holds up touches by the kernel. */
+	if (strcmp(_metadata->name, "the_module_stays_while_a_stack_is_fetched")) {
+		ASSERT_EQ(0, become_nobody());
+	}
 	self->fd = self->t.fd;
 	self->mapped = RW;
 	ASSERT_EQ(0, frames_alloc(self->fd, self->t.pool, EXO_ORDER_4K, FRAMES, ANY_NODE,
@@ -251,12 +256,14 @@ static void expect_kept(struct __test_metadata *_metadata, const struct register
 /* Leaves nothing as it was that a function may change. */
 static void spoil(void *arg, struct exo_upcall *touch)
 {
+	volatile long double third = 1.0L / 3;
+	volatile float zero = 0;
 	__u64 flags;
 
 	asm volatile("pushf\n pop %0" : "=r"(flags));
 	map_it(arg, touch);
-	/* The ABI wants it clear. */
-	if (flags & 0x400)
+	/* The ABI wants it clear; and an x87 stack that is empty, and no exceptions. */
+	if (flags & 0x400 || third * 3 != 1 || !(1 / zero > 1))
 		((FIXTURE_DATA(upcall) *)arg)->result = -EINVAL;
 	asm volatile("fldpi\n"
 		     "vpcmpeqd %%ymm0, %%ymm0, %%ymm0\n"
@@ -283,22 +290,42 @@ TEST_F(upcall, registers_flags_and_red_zone_are_kept)
 	EXPECT_EQ(VALUE, *entry(self, 3));
 }
 
+/* With a full x87 stack and unmasked exceptions, which the handler must not have. */
 TEST_F(upcall, so_are_vector_and_x87_registers_if_the_handler_uses_them)
 {
+	const unsigned int mxcsr_in = 0x1f80 & ~0x200u, mxcsr_usual = 0x1f80;
 	struct registers in, out = { 0 };
 	unsigned short x87_before, x87;
+	double kept[8] = { 0 };
+	unsigned int mxcsr, i;
 
 	if (!__builtin_cpu_supports("avx2"))
 		SKIP(return, "this processor has no AVX2");
 	ASSERT_EQ(0, handle(self, spoil, 0));
 	registers_fill(&in);
-	asm volatile("fnstsw %0" : "=m"(x87_before));
+	asm volatile("fninit\n fld1\n fldpi\n fldl2e\n fldl2t\n fldlg2\n fldln2\n fld1\n fldpi\n"
+		     "fnstsw %0\n"
+		     "ldmxcsr %1\n"
+		     : "=m"(x87_before)
+		     : "m"(mxcsr_in));
 	touch_with_registers(&in, &out, (void *)entry(self, 3), NULL, 1);
-	asm volatile("fnstsw %0" : "=m"(x87));
+	asm volatile("fnstsw %0\n"
+		     "stmxcsr %1\n"
+		     "ldmxcsr %3\n"
+		     "fstpl 0+%2\n fstpl 8+%2\n fstpl 16+%2\n fstpl 24+%2\n"
+		     "fstpl 32+%2\n fstpl 40+%2\n fstpl 48+%2\n fstpl 56+%2\n"
+		     "fninit\n"
+		     : "=m"(x87), "=m"(mxcsr), "=m"(kept)
+		     : "m"(mxcsr_usual));
 	EXPECT_EQ(1, self->calls);
 	EXPECT_EQ(0, self->result);
 	expect_kept(_metadata, &in, &out, true);
 	EXPECT_EQ(x87_before, x87);
+	EXPECT_EQ(mxcsr_in, mxcsr & ~0x3fu);
+	for (i = 0; i < 2; i++) {
+		EXPECT_TRUE(kept[i * 6] > 3.14 && kept[i * 6] < 3.15);
+		EXPECT_TRUE(kept[i * 6 + 1] == 1);
+	}
 	EXPECT_EQ(VALUE, *entry(self, 3));
 }
 
@@ -564,6 +591,83 @@ TEST_F(upcall, a_stack_that_cannot_be_written_is_a_signal)
 		EXPECT_EQ(SIGBUS, signal);
 		EXPECT_EQ(0, self->calls);
 	}
+}
+
+/* ---- the module ---- */
+
+struct held {
+	FIXTURE_DATA(upcall) * self;
+	char *stack;
+};
+
+static void *touch_with_held_stack(void *arg)
+{
+	struct held *held = arg;
+	struct registers in, out;
+
+	registers_fill(&in);
+	may_be_refused = 1;
+	/* When it goes on, there is no window any more. */
+	if (!sigsetjmp(refused_here, 1))
+		touch_with_registers(&in, &out, held->self->at,
+				     held->stack + 8 * PAGE + RED_ZONE + 24, 0);
+	may_be_refused = 0;
+	return NULL;
+}
+
+static int module_uses(void)
+{
+	char text[16];
+
+	return read_file("/sys/module/exo/refcnt", text, sizeof(text)) ? -1 : atoi(text);
+}
+
+/* A stack that userfaultfd does not give: the thread is in the module's code, and only there. */
+TEST_F(upcall, the_module_stays_while_a_stack_is_fetched)
+{
+	struct sigaction action = { .sa_handler = refused, .sa_flags = SA_ONSTACK };
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = { 0 };
+	struct held held = { self, stack_create() };
+	struct uffd_msg message;
+	pthread_t thread;
+	int uffd, status;
+	pid_t pid;
+
+	/* In a child, which may hang: this one only waits. */
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (pid) {
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 4)
+			SKIP(return, "userfaultfd may not be used for the kernel's touches");
+		EXPECT_EQ(0, status);
+		return;
+	}
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (uffd < 0)
+		_exit(4);
+	range.range = (struct uffdio_range){ (uintptr_t)held.stack + 7 * PAGE, PAGE };
+	if (ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &range))
+		_exit(2);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	*(volatile char *)(held.stack + 8 * PAGE) = 1;
+	self->at = window_create(self->fd, SIZE);
+	if (self->at == MAP_FAILED || handle(self, map_it, 0) ||
+	    pthread_create(&thread, NULL, touch_with_held_stack, &held) ||
+	    read(uffd, &message, sizeof(message)) != sizeof(message))
+		_exit(3);
+	status = module_uses();
+	munmap(self->at, SIZE);
+	if (module_uses() < status)
+		_exit(5);
+	zero.range = range.range;
+	if (ioctl(uffd, UFFDIO_ZEROPAGE, &zero))
+		_exit(6);
+	pthread_join(thread, NULL);
+	_exit(module_uses() < status ? 0 : 7);
 }
 
 /* ---- debuggers and signals ---- */

@@ -29,39 +29,33 @@ _Static_assert(offsetof(struct exo_upcall_target, function) == 0, "asm");
 _Static_assert(offsetof(struct exo_upcall_target, arg) == 8, "asm");
 
 /* Bytes that XSAVE may write here; 0: it is not there. Set before it is used. */
-__attribute__((visibility("hidden"))) uint64_t exo_xsave_size;
+__attribute__((visibility("hidden"), used)) uint64_t exo_xsave_size;
+
+/* All exceptions masked, to nearest: as in a new thread. */
+__attribute__((visibility("hidden"), used)) const uint32_t exo_mxcsr = 0x1f80;
 
 void exo_upcall_general(void);
 void exo_upcall_all(void);
 
 /* Debuggers are told where the code's registers are. */
-#define ENTER                         \
-	".cfi_startproc\n"            \
-	".cfi_signal_frame\n"         \
-	".cfi_def_cfa %rsp, 176\n"    \
-	".cfi_offset %rip, -136\n"    \
-	".cfi_offset %rdi, -152\n"    \
-	"push %rax\n"                 \
-	"push %rcx\n"                 \
-	"push %rdx\n"                 \
-	"push %rsi\n"                 \
-	"push %r8\n"                  \
-	"push %r9\n"                  \
-	"push %r10\n"                 \
-	"push %r11\n"                 \
-	"push %rbp\n"                 \
-	".cfi_adjust_cfa_offset 72\n" \
-	".cfi_offset %rax, -184\n"    \
-	".cfi_offset %rcx, -192\n"    \
-	".cfi_offset %rdx, -200\n"    \
-	".cfi_offset %rsi, -208\n"    \
-	".cfi_offset %r8, -216\n"     \
-	".cfi_offset %r9, -224\n"     \
-	".cfi_offset %r10, -232\n"    \
-	".cfi_offset %r11, -240\n"    \
-	".cfi_offset %rbp, -248\n"    \
-	"mov %rsp, %rbp\n"            \
-	".cfi_def_cfa_register %rbp\n"
+#define PUSH(reg, cfa)               \
+	"push %" #reg "\n"           \
+	".cfi_adjust_cfa_offset 8\n" \
+	".cfi_offset %" #reg ", " #cfa "\n"
+#define POP(reg)                      \
+	"pop %" #reg "\n"             \
+	".cfi_adjust_cfa_offset -8\n" \
+	".cfi_restore %" #reg "\n"
+
+#define ENTER                                                                                      \
+	".cfi_startproc\n"                                                                         \
+	".cfi_signal_frame\n"                                                                      \
+	".cfi_def_cfa %rsp, 176\n"                                                                 \
+	".cfi_offset %rip, -136\n"                                                                 \
+	".cfi_offset %rdi, -152\n" PUSH(rax, -184) PUSH(rcx, -192) PUSH(rdx, -200) PUSH(rsi, -208) \
+		PUSH(r8, -216) PUSH(r9, -224) PUSH(r10, -232) PUSH(r11, -240)                      \
+			PUSH(rbp, -248) "mov %rsp, %rbp\n"                                         \
+					".cfi_def_cfa_register %rbp\n"
 
 #define CALL                                \
 	"mov %rdi, %rsi\n"                  \
@@ -69,27 +63,15 @@ void exo_upcall_all(void);
 	"mov 8(%rax), %rdi\n" /* its arg */ \
 	"call *0(%rax)\n"
 
-#define LEAVE                                                        \
-	"mov %rbp, %rsp\n"                                           \
-	".cfi_def_cfa_register %rsp\n"                               \
-	"pop %rbp\n"                                                 \
-	"pop %r11\n"                                                 \
-	"pop %r10\n"                                                 \
-	"pop %r9\n"                                                  \
-	"pop %r8\n"                                                  \
-	"pop %rsi\n"                                                 \
-	"pop %rdx\n"                                                 \
-	"pop %rcx\n"                                                 \
-	"pop %rax\n"                                                 \
-	".cfi_adjust_cfa_offset -72\n"                               \
-	"lea 24(%rsp), %rsp\n" /* context, address, entry, access */ \
-	".cfi_adjust_cfa_offset -24\n"                               \
-	"pop %rdi\n"                                                 \
-	".cfi_adjust_cfa_offset -8\n"                                \
-	"popf\n"                                                     \
-	".cfi_adjust_cfa_offset -8\n"                                \
-	"ret $128\n"                                                 \
-	".cfi_endproc\n"
+#define LEAVE                                                                                      \
+	"mov %rbp, %rsp\n"                                                                         \
+	".cfi_def_cfa_register %rsp\n" POP(rbp) POP(r11) POP(r10) POP(r9) POP(r8) POP(rsi)         \
+		POP(rdx) POP(rcx) POP(                                                             \
+			rax) "lea 24(%rsp), %rsp\n" /* context, address, entry, access */          \
+			     ".cfi_adjust_cfa_offset -24\n" POP(rdi) "popf\n"                      \
+								     ".cfi_adjust_cfa_offset -8\n" \
+								     "ret $128\n"                  \
+								     ".cfi_endproc\n"
 
 /* All that XCR0 has but the protection keys (9), which the function may have changed for good. */
 #define EVERYTHING                \

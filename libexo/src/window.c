@@ -241,6 +241,9 @@ int exo_window_on_fault(struct exo_window *w, exo_fault_fn function, void *arg, 
 		return exo_fail(w->x, -EOPNOTSUPP, NULL,
 				"no function can be called for touches: this processor cannot "
 				"save its registers (XSAVE)");
+	for (target = w->targets; target; target = target->next)
+		if (target->function == function && target->arg == arg)
+			return set_handler(w, handler, target);
 	target = malloc(sizeof(*target));
 	if (!target)
 		return exo_fail(w->x, -ENOMEM, NULL, "no memory for a function to be called");

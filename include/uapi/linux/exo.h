@@ -1869,7 +1869,8 @@ struct exo_window_op {
  *
  * An operation is done whole or not at all. At the first that is refused the call ends with its
  * error: those before it are done, it and those after it are not. index in the detail is
- * its number, that is how many were done, and field its place in struct exo_window_op. If the call
+ * its number, that is how many were done, and field its place in struct exo_window_op. (If memory is
+ * short, a call may be done as several would be, one after the other.) If the call
  * itself is refused (index 0; NO_WINDOW, or a field of this structure) nothing was done.
  *
  * Errors: ENOENT no window there, no such capability, or EXO_WINDOW_PROTECT of an entry that is
@@ -1980,12 +1981,13 @@ struct exo_upcall {
  * without entering the kernel. The instruction is then executed again: if the entry still does not
  * allow it, the handler is called again.
  *
- * It is SIGBUS all the same, with the code's own registers, if the stack cannot be written, if the
- * code is not 64-bit, or if the thread has a shadow stack. An rseq critical section that the code
- * was in is over, and not aborted: nothing in one may touch a window.
+ * It is SIGBUS all the same, with the code's own registers, if the stack cannot be written (then
+ * without an address), if the code is not 64-bit or is stepped over for a uprobe, or if the thread has
+ * a shadow stack. An rseq critical section that the code was in may be over, and is not aborted:
+ * nothing in one may touch a window.
  *
  * Errors: ENOENT no window there, EINVAL @handler is no address of the program's, EOPNOTSUPP
- * (EXO_REASON_UPCALL), EFAULT, EINTR.
+ * (EXO_REASON_UPCALL).
  */
 struct exo_window_handler {
 	__u32 size;

@@ -136,7 +136,10 @@ int exo_window_dirty(struct exo_window *w, uint64_t entry, uint32_t count, uint6
  */
 typedef void (*exo_fault_fn)(void *arg, struct exo_upcall *touch);
 
-/* The function, and all that it calls, is compiled with -mgeneral-regs-only. */
+/*
+ * The function, and all that it calls, is compiled with -mgeneral-regs-only. Functions of libexo and
+ * of the C library are not: one that calls these needs the other registers kept.
+ */
 #define EXO_FAULT_GENERAL_REGS 1u
 
 /**
@@ -151,11 +154,13 @@ typedef void (*exo_fault_fn)(void *arg, struct exo_upcall *touch);
  * thread continue in the function, and from there it continues where it was without the kernel.
  * A touch by the kernel, in a system call, is EFAULT as before. struct exo_window_handler in
  * <linux/exo.h> says when it is SIGBUS all the same: a stack that cannot be written, 32-bit code, a
- * shadow stack.
+ * shadow stack. The stack needs room for all registers, 3 KiB with AVX-512, 11 KiB with AMX, and for
+ * the function.
  *
  * Returns 0, -EINVAL @flags, -ENOMEM, or -EOPNOTSUPP: not x86-64, the thread has a shadow stack, or the
  * processor cannot save its registers (XSAVE) and @flags do not say that it need not.
- * Threads: one at a time for a window; the others may touch it meanwhile.
+ * Threads: one at a time for a window; the others may touch it meanwhile. While some thread may be in
+ * the function, the window must not be destroyed.
  */
 int exo_window_on_fault(struct exo_window *w, exo_fault_fn function, void *arg, unsigned int flags);
 
