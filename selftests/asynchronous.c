@@ -340,8 +340,13 @@ static int neighbour_identify(struct neighbour *n)
 	return ret;
 }
 
+/*
+ * A read that the kernel's own driver began with the old block size is longer with the new one, and
+ * then its list of pages lies at address 0: not our fault.
+ */
 static int neighbour_format(const struct neighbour *n, __u32 nsid, __u32 format)
 {
+	write_file("/dev/kmsg", "exo-test: IOMMU faults are expected\n");
 	return neighbour_admin(n, ADMIN_FORMAT, nsid, format, NULL, 0);
 }
 
