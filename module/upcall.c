@@ -146,28 +146,35 @@ static bool exo_is_code(u64 handler)
 
 #endif
 
-int exo_window_handler(struct exo_call *call)
+static int exo_handler_check(struct exo_call *call)
 {
 	struct exo_window_handler *cmd = &call->arg.window_handler;
-	struct vm_area_struct *vma;
-	struct exo_window *window;
 
-	vma = exo_window_enter(call, EXO_FIELD(window_handler, window), cmd->window);
-	if (IS_ERR(vma))
-		return PTR_ERR(vma);
-	exo_window_leave(vma);
 	if (!exo_upcall_is_supported() || exo_has_shadow_stack())
 		return exo_refuse(call, -EOPNOTSUPP, EXO_REASON_UPCALL, 0,
 				  exo_upcall_is_supported(), 0);
 	if (!exo_is_code(cmd->handler))
 		return exo_refuse(call, -EINVAL, EXO_REASON_VALUE,
 				  EXO_FIELD(window_handler, handler), cmd->handler, 0);
+	return 0;
+}
+
+int exo_window_handler(struct exo_call *call)
+{
+	struct exo_window_handler *cmd = &call->arg.window_handler;
+	struct vm_area_struct *vma;
+	struct exo_window *window;
+	int ret;
+
 	vma = exo_window_enter(call, EXO_FIELD(window_handler, window), cmd->window);
 	if (IS_ERR(vma))
 		return PTR_ERR(vma);
-	window = vma->vm_private_data;
-	window->handler = cmd->handler;
-	window->context = cmd->context;
+	ret = exo_handler_check(call);
+	if (!ret) {
+		window = vma->vm_private_data;
+		window->handler = cmd->handler;
+		window->context = cmd->context;
+	}
 	exo_window_leave(vma);
-	return 0;
+	return ret;
 }

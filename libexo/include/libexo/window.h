@@ -148,7 +148,7 @@ typedef void (*exo_fault_fn)(void *arg, struct exo_upcall *touch);
  * @function: it; NULL: none, such a touch is SIGBUS
  * @arg: handed to it
  * @flags: EXO_FAULT_GENERAL_REGS: it leaves x87, vector and mask registers alone, so they need not be
- *	kept for the code, which costs most of what a call costs; else 0
+ *	kept for the code; else 0
  *
  * For all threads, those that begin later included. No signal is sent: the kernel makes the
  * thread continue in the function, and from there it continues where it was without the kernel.
