@@ -37,12 +37,6 @@ static int session = -1;
 static __u32 pool;
 static __u32 frames[THREADS_MAX];
 
-static void exo_must(int ret, const char *what)
-{
-	if (ret < 0)
-		errx(1, "exo: %s: %s", what, strerror(-ret));
-}
-
 static bool exo_begin_order(unsigned int pages, unsigned int threads, __u32 order)
 {
 	const size_t unit = order == EXO_ORDER_2M ? HUGE_PAGE : PAGE;

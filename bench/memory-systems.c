@@ -56,12 +56,6 @@ static void on_upcall(void *arg, struct exo_upcall *touch)
 		touch->ip += memory_skip();
 }
 
-static void exo_must(int ret, const char *what)
-{
-	if (ret < 0)
-		errx(1, "exo: %s: %s", what, strerror(-ret));
-}
-
 static bool exo_begin(unsigned int pages)
 {
 	struct exo_frames_alloc frames;

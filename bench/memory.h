@@ -5,7 +5,9 @@
 #ifndef BENCH_MEMORY_H
 #define BENCH_MEMORY_H
 
+#include <err.h>
 #include <stdbool.h>
+#include <string.h>
 #include <linux/types.h>
 
 /**
@@ -51,6 +53,13 @@ struct memory_mapper {
 
 extern const struct memory_system *const memory_systems[];
 extern const struct memory_mapper *const memory_mappers[];
+
+/* What a call of exo's returned may be no error. */
+static inline void exo_must(int ret, const char *what)
+{
+	if (ret < 0)
+		errx(1, "exo: %s: %s", what, strerror(-ret));
+}
 
 /* What a system calls for a touch. True: go on memory_skip() bytes further, else try again. */
 bool memory_touched(const char *address);
