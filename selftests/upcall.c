@@ -593,6 +593,31 @@ TEST_F(upcall, a_stack_that_cannot_be_written_is_a_signal)
 	}
 }
 
+/* The kernel's half, between the halves, and where the frame would begin below 0. */
+TEST_F(upcall, nor_can_one_that_is_nowhere_be)
+{
+	static const __u64 nowhere[] = { 1ull << 63, 1ull << 56, ~0ull - 7, 8, 0 };
+	struct sigaction action = { .sa_handler = refused, .sa_flags = SA_ONSTACK };
+	stack_t other = { .ss_sp = malloc(SIGSTKSZ * 4), .ss_size = SIGSTKSZ * 4 };
+	volatile unsigned int i;
+
+	ASSERT_EQ(0, sigaltstack(&other, NULL));
+	ASSERT_EQ(0, sigaction(SIGBUS, &action, NULL));
+	for (i = 0; i < ARRAY_SIZE(nowhere); i++) {
+		int signal = sigsetjmp(refused_here, 1);
+
+		may_be_refused = 1;
+		if (!signal)
+			asm volatile("mov %0, %%rsp\n"
+				     "movb $1, (%1)\n" ::"r"(nowhere[i]),
+				     "r"(self->at)
+				     : "memory");
+		may_be_refused = 0;
+		EXPECT_EQ(SIGBUS, signal);
+		EXPECT_EQ(0, self->calls);
+	}
+}
+
 /* ---- the module ---- */
 
 struct held {
