@@ -10,8 +10,10 @@
  *	<libexo/times.h>    when each command was submitted and seen to be complete
  *	<libexo/wait.h>     wait for completions: one queue, or any of several
  *	<libexo/buf.h>      memory that the device reaches
+ *	<libexo/frame.h>    frames, a page at a time
  *	<libexo/mem.h>      memory of the program's own, so that the device reaches it
  *	<libexo/window.h>   addresses whose page table entries the program sets
+ *	<libexo/policy.h>   which page goes next, when room is needed
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
@@ -35,8 +37,10 @@
 #include <libexo/times.h>
 #include <libexo/wait.h>
 #include <libexo/buf.h>
+#include <libexo/frame.h>
 #include <libexo/mem.h>
 #include <libexo/window.h>
+#include <libexo/policy.h>
 #include <libexo/io.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>

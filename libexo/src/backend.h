@@ -16,7 +16,7 @@
  * struct exo_backend - what differs
  * @queue_open: make a queue; the options are complete. Records its failures
  * @queue_close: its end, and that of its memory; it is in no list any more
- * @buf_alloc: as exo_buf_alloc(), of 1 byte or more. Records its failures
+ * @buf_alloc: as exo_buf_alloc_with(), of 1 byte or more, and options that are complete. Records its failures
  * @buf_release: the end of a buffer that nobody can name any more. @frames: those it had
  * @mem_register: let commands use memory of the program's, which is in no list yet; sets
  *	@offset. Records its failures
@@ -33,7 +33,8 @@ struct exo_backend {
 	int (*queue_open)(struct exo *x, const struct exo_queue_options *options,
 			  struct exo_queue **q);
 	void (*queue_close)(struct exo_queue_private *p);
-	int (*buf_alloc)(struct exo *x, size_t bytes, void **buf);
+	int (*buf_alloc)(struct exo *x, size_t bytes, const struct exo_buf_options *options,
+			 void **buf);
 	void (*buf_release)(struct exo *x, struct exo_buf *buf, uint32_t frames);
 	int (*mem_register)(struct exo *x, struct exo_buf *mem);
 	int (*mem_unregister)(struct exo *x, struct exo_buf *mem);
@@ -51,7 +52,8 @@ extern const struct exo_backend exo_backend_uring;  /* uring.c */
 int exo_module_queue_open(struct exo *x, const struct exo_queue_options *options,
 			  struct exo_queue **q);
 void exo_module_queue_close(struct exo_queue_private *p);
-int exo_module_buf_alloc(struct exo *x, size_t bytes, void **buf);
+int exo_module_buf_alloc(struct exo *x, size_t bytes, const struct exo_buf_options *options,
+			 void **buf);
 void exo_module_buf_release(struct exo *x, struct exo_buf *buf, uint32_t frames);
 int exo_module_mem_register(struct exo *x, struct exo_buf *mem);
 int exo_module_mem_unregister(struct exo *x, struct exo_buf *mem);

@@ -106,7 +106,7 @@ static bool suits_large(size_t bytes)
 	return bytes >= CHUNK && large - bytes <= bytes / 8;
 }
 
-static int alloc_order(struct exo *x, size_t bytes, unsigned int order,
+static int alloc_order(struct exo *x, size_t bytes, unsigned int order, int32_t node,
 		       struct exo_frames_alloc *arg, struct exo_detail *detail)
 {
 	size_t unit = FRAME << order, count = (bytes + unit - 1) / unit;
@@ -117,20 +117,23 @@ static int alloc_order(struct exo *x, size_t bytes, unsigned int order,
 	arg->pool = x->pool;
 	arg->order = order;
 	arg->count = count <= EXO_FRAMES_UNITS_MAX ? count : EXO_FRAMES_UNITS_MAX + 1;
-	arg->node = EXO_NODE_ANY;
+	arg->node = node;
 	return exo_sys_frames_alloc(x->fd, arg);
 }
 
-static int alloc_frames(struct exo *x, size_t bytes, struct exo_frames_alloc *arg)
+static int alloc_frames(struct exo *x, size_t bytes, const struct exo_buf_options *options,
+			struct exo_frames_alloc *arg)
 {
+	bool any = !options->order, large = options->order == EXO_BUF_ORDER(EXO_ORDER_2M);
+	int32_t node = options->node ? (int32_t)(options->node - 1) : EXO_NODE_ANY;
 	struct exo_detail detail;
 	int r = -ENOMEM;
 
-	if (suits_large(bytes))
-		r = alloc_order(x, bytes, EXO_ORDER_2M, arg, &detail);
+	if (large || (any && suits_large(bytes)))
+		r = alloc_order(x, bytes, EXO_ORDER_2M, node, arg, &detail);
 	/* Large frames may be used up, or the budget just too small for them. */
-	if (r == -ENOMEM || r == -EDQUOT || r == -EINVAL || r == -EOPNOTSUPP)
-		r = alloc_order(x, bytes, EXO_ORDER_4K, arg, &detail);
+	if (!large && (r == -ENOMEM || r == -EDQUOT || r == -EINVAL || r == -EOPNOTSUPP))
+		r = alloc_order(x, bytes, EXO_ORDER_4K, node, arg, &detail);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot allocate a buffer of %zu bytes", bytes);
 	return 0;
@@ -223,7 +226,8 @@ void exo_buf_unplace(struct exo *x, struct exo_buf *buf)
 	pthread_mutex_unlock(&x->lock);
 }
 
-int exo_module_buf_alloc(struct exo *x, size_t bytes, void **out)
+int exo_module_buf_alloc(struct exo *x, size_t bytes, const struct exo_buf_options *options,
+			 void **out)
 {
 	struct exo_frames_alloc frames;
 	struct exo_buf *buf;
@@ -232,7 +236,7 @@ int exo_module_buf_alloc(struct exo *x, size_t bytes, void **out)
 	buf = calloc(1, sizeof(*buf));
 	if (!buf)
 		return exo_fail(x, -ENOMEM, NULL, "no memory to note a buffer in");
-	r = alloc_frames(x, bytes, &frames);
+	r = alloc_frames(x, bytes, options, &frames);
 	if (r)
 		goto out_free;
 	buf->frames = frames.out_cap;
@@ -263,18 +267,46 @@ out_free:
 	return r;
 }
 
-int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
+static int check_options(struct exo *x, struct exo_buf_options *to,
+			 const struct exo_buf_options *from)
+{
+	int r = 0;
+
+	memset(to, 0, sizeof(*to));
+	if (from)
+		r = exo_options_copy(to, sizeof(*to), from);
+	if (r)
+		return exo_fail(x, -EINVAL, NULL, "options that this library does not know");
+	if (to->order && to->order != EXO_BUF_ORDER(EXO_ORDER_4K) &&
+	    to->order != EXO_BUF_ORDER(EXO_ORDER_2M))
+		return exo_fail(x, -EINVAL, NULL, "there are no frames of order %d",
+				(int)(to->order - 1));
+	if (to->node > INT32_MAX)
+		return exo_fail(x, -EINVAL, NULL, "there is no NUMA node %u", to->node - 1);
+	return 0;
+}
+
+int exo_buf_alloc_with(struct exo_queue *q, size_t bytes, const struct exo_buf_options *options,
+		       void **out)
 {
 	struct exo *x = exo_queue_handle(q);
+	struct exo_buf_options o;
 	int r;
 
 	*out = NULL;
 	if (!bytes || bytes > RANGE_MAX)
 		return exo_fail(x, -EINVAL, NULL, "a buffer cannot have %zu bytes", bytes);
-	r = exo_check_held(x, EXO_TYPE_POOL);
+	r = check_options(x, &o, options);
+	if (!r)
+		r = exo_check_held(x, EXO_TYPE_POOL);
 	if (!r)
 		r = exo_check_held(x, EXO_TYPE_CONTROLLER);
-	return r ? r : x->backend->buf_alloc(x, bytes, out);
+	return r ? r : x->backend->buf_alloc(x, bytes, &o, out);
+}
+
+int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
+{
+	return exo_buf_alloc_with(q, bytes, NULL, out);
 }
 
 /* The buffer that begins at @at, or NULL. The caller holds the lock. */

@@ -81,11 +81,12 @@ static int map_memory(struct exo *x, const struct exo_buf *buf)
 	return 0;
 }
 
-static int buf_alloc(struct exo *x, size_t bytes, void **out)
+static int buf_alloc(struct exo *x, size_t bytes, const struct exo_buf_options *options, void **out)
 {
 	struct exo_buf *buf = calloc(1, sizeof(*buf));
 	int r;
 
+	(void)options; /* there are no frames to choose from */
 	if (!buf)
 		return exo_fail(x, -ENOMEM, NULL, "no memory to note a buffer in");
 	buf->bytes = (bytes + FRAME - 1) & ~(FRAME - 1);

@@ -41,6 +41,34 @@ struct exo_queue;
 int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **buf);
 
 /**
+ * struct exo_buf_options - what frames exo_buf_alloc_with() is to take
+ * @size: sizeof(struct exo_buf_options); it grows at the end
+ * @order: EXO_BUF_ORDER(EXO_ORDER_4K) or EXO_BUF_ORDER(EXO_ORDER_2M): of this order alone;
+ *	0: as exo_buf_alloc() chooses
+ * @node: NUMA node that they come from: EXO_NODE_ON(number) of <libexo/queue.h>, or 0: any
+ */
+struct exo_buf_options {
+	uint32_t size;
+	uint32_t order;
+	uint32_t node;
+};
+
+#define EXO_BUF_ORDER(order) ((order) + 1u)
+
+/**
+ * exo_buf_alloc_with - allocate a buffer of frames of one's choice
+ * @q: as of exo_buf_alloc()
+ * @bytes: likewise
+ * @options: what frames; or NULL
+ * @buf: as of exo_buf_alloc()
+ *
+ * Emulated, the choice changes nothing. Returns as exo_buf_alloc() does, -EINVAL also for an
+ * order or a node that there is not. Threads: safe, if @q is not being destroyed.
+ */
+int exo_buf_alloc_with(struct exo_queue *q, size_t bytes, const struct exo_buf_options *options,
+		       void **buf);
+
+/**
  * exo_buf_free - give a buffer back
  * @q: any queue of the handle that owns it
  * @buf: what exo_buf_alloc() gave, or NULL
