@@ -15,6 +15,7 @@
  *	<libexo/window.h>   addresses whose page table entries the program sets
  *	<libexo/policy.h>   which page goes next, when room is needed
  *	<libexo/io.h>       synchronous reads and writes
+ *	<libexo/store.h>    numbered pages on an extent, which become valid all at once
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
@@ -42,6 +43,7 @@
 #include <libexo/window.h>
 #include <libexo/policy.h>
 #include <libexo/io.h>
+#include <libexo/store.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>
 #include <libexo/events.h>

@@ -336,9 +336,9 @@ static int no_buffer(struct exo *x, const void *at)
 	return exo_fail(x, -EINVAL, NULL, "%p is not where a buffer of this handle begins", at);
 }
 
-int exo_buf_free(struct exo_queue *q, void *at)
+/* exo_buf_free(), by the handle. */
+int exo_buf_return(struct exo *x, void *at)
 {
-	struct exo *x = exo_queue_handle(q);
 	struct exo_buf *buf;
 	uint32_t frames = 0;
 
@@ -355,6 +355,11 @@ int exo_buf_free(struct exo_queue *q, void *at)
 		return no_buffer(x, at);
 	x->backend->buf_release(x, buf, frames);
 	return 0;
+}
+
+int exo_buf_free(struct exo_queue *q, void *at)
+{
+	return exo_buf_return(exo_queue_handle(q), at);
 }
 
 uint32_t exo_buf_capability(struct exo_queue *q, const void *at)

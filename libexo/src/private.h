@@ -381,6 +381,7 @@ int exo_buf_reserve(struct exo *x);
 int exo_buf_place(struct exo *x, struct exo_buf *buf);
 void exo_buf_publish(struct exo *x, struct exo_buf *buf);
 void exo_buf_unplace(struct exo *x, struct exo_buf *buf);
+int exo_buf_return(struct exo *x, void *buf);
 void exo_buf_unmap(const struct exo_buf *buf);
 void exo_buf_unlist(struct exo *x, struct exo_buf *buf);
 void exo_buf_release_all(struct exo *x);
