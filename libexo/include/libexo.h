@@ -16,6 +16,7 @@
  *	<libexo/policy.h>   which page goes next, when room is needed
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/store.h>    numbered pages on an extent, which become valid all at once
+ *	<libexo/pager.h>    addresses for more than fits into memory
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
@@ -44,6 +45,7 @@
 #include <libexo/policy.h>
 #include <libexo/io.h>
 #include <libexo/store.h>
+#include <libexo/pager.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>
 #include <libexo/events.h>
