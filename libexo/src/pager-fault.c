@@ -53,14 +53,24 @@ static struct pager_stream *stream_of(struct exo_pager *p, uint64_t page)
 
 /* ---- reading; both locks are held ---- */
 
+/* The page of @s is to be written to, now or perhaps. */
+static void open_slot(struct exo_pager *p, struct pager_slot *s, enum pager_need need)
+{
+	/* Of a larger one the dirty bits say what. */
+	s->dirty |= need == NEED_WRITE && p->entries == 1;
+	s->open |= p->writable && need != NEED_READ;
+}
+
 static void begin_read(struct exo_pager *p, struct pager_lane *lane, uint64_t page, uint32_t slot,
-		       bool ahead, bool marker)
+		       enum pager_need need, bool ahead, bool marker)
 {
 	struct pager_slot *s = &p->slots[slot];
 
 	s->page = page;
 	s->state = SLOT_READING;
 	s->dirty = false;
+	s->open = p->writable && p->expectation > 0;
+	open_slot(p, s, need);
 	s->ahead = ahead;
 	s->marker = marker;
 	p->where[page] = slot + 1;
@@ -80,7 +90,7 @@ uint32_t exo_pager_read_ahead(struct exo_pager *p, struct pager_lane *lane, uint
 		slot = exo_lane_room(p, lane) ? exo_room_now(p) : EXO_SLOT_NONE;
 		if (slot == EXO_SLOT_NONE)
 			break;
-		begin_read(p, lane, page, slot, true, mark && !n);
+		begin_read(p, lane, page, slot, NEED_READ, true, mark && !n);
 		n++;
 	}
 	return n;
@@ -135,7 +145,8 @@ static void await_reading(struct exo_pager *p, struct pager_lane *lane, uint64_t
 }
 
 /* Nobody has begun to read @page. Returns 0, the caller looks again, or a negative errno. */
-static int read_page(struct exo_pager *p, struct pager_lane *lane, uint64_t page)
+static int read_page(struct exo_pager *p, struct pager_lane *lane, uint64_t page,
+		     enum pager_need need)
 {
 	uint32_t slot;
 	int r;
@@ -153,7 +164,7 @@ static int read_page(struct exo_pager *p, struct pager_lane *lane, uint64_t page
 		p->slots[slot].state = SLOT_FREE;
 		exo_pager_list(p, LIST_FREE, slot);
 	} else if (!r) {
-		begin_read(p, lane, page, slot, false, false);
+		begin_read(p, lane, page, slot, need, false, false);
 		exo_pager_read_ahead(p, lane, page + 1, note_read(p, page), true);
 		exo_lane_submit(p, lane);
 		exo_room_tend(p, lane);
@@ -184,7 +195,8 @@ static void rescue(struct exo_pager *p, struct pager_slot *s)
 enum look { LOOK_SERVED, LOOK_ABSENT, LOOK_READING };
 
 /* What there is of @page; if it is in memory it can be touched. Returns enum look, or a negative errno. */
-static int look(struct exo_pager *p, uint64_t page, struct pager_lane **lane, bool *marker)
+static int look(struct exo_pager *p, uint64_t page, enum pager_need need, struct pager_lane **lane,
+		bool *marker)
 {
 	struct pager_slot *s = exo_pager_slot(p, page);
 	int r;
@@ -199,20 +211,23 @@ static int look(struct exo_pager *p, uint64_t page, struct pager_lane **lane, bo
 		rescue(p, s);
 	*marker = s->marker;
 	s->marker = false;
-	exo_pager_show(p, s, exo_pager_access(p));
+	if (need == NEED_WRITE && !s->open)
+		exo_room_learn(p, true);
+	open_slot(p, s, need);
+	exo_pager_show(p, s);
 	r = exo_pager_apply(p);
 	return r ? r : LOOK_SERVED;
 }
 
 /* Once: returns enum look of before, or a negative errno. */
-static int bring_once(struct exo_pager *p, uint64_t page)
+static int bring_once(struct exo_pager *p, uint64_t page, enum pager_need need)
 {
 	struct pager_lane *lane;
 	bool marker;
 	int found, r = 0;
 
 	pthread_mutex_lock(&p->lock);
-	found = look(p, page, &lane, &marker);
+	found = look(p, page, need, &lane, &marker);
 	pthread_mutex_unlock(&p->lock);
 	if (marker)
 		go_on_reading(p, page);
@@ -222,16 +237,16 @@ static int bring_once(struct exo_pager *p, uint64_t page)
 		exo_lane_give(lane);
 	} else if (found == LOOK_ABSENT) {
 		lane = exo_lane_take(p);
-		r = read_page(p, lane, page);
+		r = read_page(p, lane, page, need);
 		exo_lane_give(lane);
 	}
 	return r ? r : found;
 }
 
-int exo_pager_bring(struct exo_pager *p, uint64_t page)
+int exo_pager_bring(struct exo_pager *p, uint64_t page, enum pager_need need)
 {
 	for (;;) {
-		int r = bring_once(p, page);
+		int r = bring_once(p, page, need);
 
 		/* What was just read has been shown: the touch will tell if that was in vain. */
 		if (r == LOOK_SERVED || r == LOOK_ABSENT)
@@ -245,14 +260,16 @@ int exo_pager_bring(struct exo_pager *p, uint64_t page)
 
 static int serve(struct exo_pager *p, const struct exo_upcall *touch, uint64_t page)
 {
+	bool writes = touch->access == EXO_RIGHT_WRITE;
+
 	pthread_mutex_lock(&p->lock);
 	p->stats.faults++;
 	if (touch->entry == EXO_UPCALL_TAKEN && p->where[page])
 		exo_pager_check(p, p->where[page] - 1);
 	pthread_mutex_unlock(&p->lock);
-	if (touch->access == EXO_RIGHT_WRITE && !p->writable)
+	if (writes && !p->writable)
 		return -EACCES;
-	return exo_pager_bring(p, page);
+	return exo_pager_bring(p, page, writes ? NEED_WRITE : NEED_READ);
 }
 
 void exo_pager_fault(void *arg, struct exo_upcall *touch)

@@ -12,7 +12,7 @@
 static bool is_of_interest(const struct exo_pager *p, const struct pager_slot *s)
 {
 	return s && (s->state == SLOT_ACTIVE || s->state == SLOT_INACTIVE) &&
-	       s->swept != p->sweep && !s->writing;
+	       s->swept != p->sweep && s->open && !s->writing;
 }
 
 /* Pages from that of @s on that lie side by side and are to be asked. */

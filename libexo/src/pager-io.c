@@ -81,7 +81,7 @@ static void read_ended(struct exo_pager *p, struct pager_slot *s)
 	s->state = SLOT_ACTIVE;
 	p->o.policy->enter(p->policy, slot, s->page, s->ahead ? EXO_ENTER_AHEAD : EXO_ENTER_USED);
 	if (!s->marker)
-		exo_pager_show(p, s, exo_pager_access(p));
+		exo_pager_show(p, s);
 	s->ahead = false;
 }
 

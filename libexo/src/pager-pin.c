@@ -28,7 +28,7 @@ static bool pin_if_there(struct exo_pager *p, uint64_t page)
 
 	pthread_mutex_lock(&p->lock);
 	s = exo_pager_slot(p, page);
-	there = s && s->state == SLOT_ACTIVE && !s->marker;
+	there = s && s->state == SLOT_ACTIVE && !s->marker && s->open == p->writable;
 	if (there)
 		s->pins++;
 	pthread_mutex_unlock(&p->lock);
@@ -72,7 +72,7 @@ int exo_pager_pin(struct exo_pager *p, const void *at, size_t bytes)
 				(unsigned long long)(end - first), p->held);
 	for (page = first; page < end; page++) {
 		do
-			r = exo_pager_bring(p, page);
+			r = exo_pager_bring(p, page, NEED_PIN);
 		while (!r && !pin_if_there(p, page));
 		if (r)
 			break;

@@ -33,6 +33,7 @@
 #define PAGER_OPS 32u	    /* operations on the window that are collected */
 #define PAGER_BATCH 16u	    /* slots that are made inactive, or washed, together */
 #define PAGER_STREAMS 8u
+#define PAGER_EXPECTATION 32  /* how often it has to be wrong, at most, to be another */
 #define PAGER_NOWHERE (~0ull) /* no page */
 
 enum slot_state { SLOT_GONE, SLOT_FREE, SLOT_READING, SLOT_ACTIVE, SLOT_INACTIVE, SLOT_CLEAN };
@@ -46,7 +47,8 @@ enum slot_state { SLOT_GONE, SLOT_FREE, SLOT_READING, SLOT_ACTIVE, SLOT_INACTIVE
  * @state: see above
  * @lane: whose commands they are
  * @swept: the flush that last asked for its dirty bits
- * @writing: they write, also after it was touched again
+ * @open: it can be written to without a touch that is told: only then there are dirty bits to ask for
+ * @writing: its commands write, also after it was touched again
  * @dirty: all of it is to be written, whatever the dirty bits say
  * @marker: ACTIVE, with no access: the touch of it is to begin the next read-ahead
  * @ahead: nobody asked for it yet
@@ -60,6 +62,7 @@ struct pager_slot {
 	uint8_t state;
 	uint8_t lane;
 	uint8_t swept;
+	bool open;
 	bool writing;
 	bool dirty;
 	bool marker;
@@ -107,6 +110,7 @@ struct pager_stream {
  * @listed: in each list
  * @washing: slots that are being written, and in no list
  * @ops: for the window, not yet done
+ * @expectation: above 0: what is read is mostly written to, too
  * @error: of a write, for the next flush
  * @failed: writes that failed
  * @sweep: of flushes, which one
@@ -139,6 +143,7 @@ struct exo_pager {
 	uint32_t ops_nr;
 	struct pager_stream streams[PAGER_STREAMS];
 	uint32_t stream_last;
+	int expectation;
 	int error;
 	uint64_t failed;
 	uint8_t sweep;
@@ -163,12 +168,11 @@ static inline uint32_t exo_pager_number(const struct exo_pager *p, const struct 
 	return s - p->slots;
 }
 
-/* An operation on the window: @access for the page of @s. Done by exo_pager_apply(), or before. */
-void exo_pager_show(struct exo_pager *p, const struct pager_slot *s, uint32_t access);
+/* Operations on the window, done by exo_pager_apply(), or before: the page of @s can be touched, or not. */
+void exo_pager_show(struct exo_pager *p, const struct pager_slot *s);
+void exo_pager_hide(struct exo_pager *p, const struct pager_slot *s);
 /* Returns 0, or why a page that was shown cannot be touched yet. */
 int exo_pager_apply(struct exo_pager *p);
-/* The access that a page in memory has. */
-uint32_t exo_pager_access(const struct exo_pager *p);
 /* If the frames of @slot were taken, all that was in its slab is lost; returns whether. */
 bool exo_pager_check(struct exo_pager *p, uint32_t slot);
 /* The slot has no page any more, and is in no list. */
@@ -209,14 +213,20 @@ void exo_room_tend(struct exo_pager *p, struct pager_lane *lane);
 bool exo_room_deactivate(struct exo_pager *p, uint32_t slot);
 /* @slot, which is INACTIVE and in its list, is being written, or clean. There is room in the lane. */
 void exo_room_wash(struct exo_pager *p, struct pager_lane *lane, uint32_t slot);
+/* What is read is written to, or was not: what to expect. */
+void exo_room_learn(struct exo_pager *p, bool written);
 /* What of the page of @s is dirty, in bytes from its beginning; the bits are cleared. @from == @to: nothing. */
 void exo_room_dirty(struct exo_pager *p, struct pager_slot *s, uint64_t *from, uint64_t *to);
 
 /* pager-fault.c */
 
 void exo_pager_fault(void *arg, struct exo_upcall *touch);
+
+/* why a page is asked for */
+enum pager_need { NEED_READ, NEED_WRITE, NEED_PIN /* it may be written to, or not */ };
+
 /* Has @page in memory. Returns 0 or a negative errno. */
-int exo_pager_bring(struct exo_pager *p, uint64_t page);
+int exo_pager_bring(struct exo_pager *p, uint64_t page, enum pager_need need);
 
 /*
  * With both locks: commands to read up to @count pages from @page on are prepared, as far as there is

@@ -36,7 +36,7 @@ bool exo_room_deactivate(struct exo_pager *p, uint32_t slot)
 	s->state = SLOT_INACTIVE;
 	s->marker = false;
 	exo_pager_list(p, LIST_INACTIVE, slot);
-	exo_pager_show(p, s, 0);
+	exo_pager_hide(p, s);
 	return true;
 }
 
@@ -67,16 +67,32 @@ static uint32_t deactivate(struct exo_pager *p, uint32_t wanted)
 
 /* ---- inactive to clean ---- */
 
+void exo_room_learn(struct exo_pager *p, bool written)
+{
+	if (written && p->expectation < PAGER_EXPECTATION)
+		p->expectation++;
+	else if (!written && p->expectation > -PAGER_EXPECTATION)
+		p->expectation--;
+}
+
+/* A call costs more than what it saves for a page of 4 KiB that is known to be dirty. */
+static bool is_known(const struct exo_pager *p, const struct pager_slot *s)
+{
+	return !s->open || (s->dirty && p->entries == 1);
+}
+
 void exo_room_dirty(struct exo_pager *p, struct pager_slot *s, uint64_t *from, uint64_t *to)
 {
 	uint64_t bits[EXO_PAGE_MAX / PAGER_ENTRY / 64] = { 0 };
-	int n = -1;
+	int n = 0;
 
 	*from = *to = 0;
-	if (p->writable && !(s->dirty && p->entries == 1))
+	if (!is_known(p, s))
 		n = exo_window_dirty(p->w, s->page * p->entries, p->entries, bits);
+	exo_room_learn(p, n || s->dirty);
+	s->open = false;
 	/* Not to know is to write. */
-	if (s->dirty || (n < 0 && p->writable)) {
+	if (s->dirty || n < 0) {
 		*to = 1ull << p->shift;
 		return;
 	}

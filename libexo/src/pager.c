@@ -55,30 +55,32 @@ void exo_pager_empty(struct exo_pager *p, struct pager_slot *s)
 
 /* ---- the window ---- */
 
-uint32_t exo_pager_access(const struct exo_pager *p)
+static struct exo_window_op *next_op(struct exo_pager *p, const struct pager_slot *s, uint32_t op)
 {
-	return EXO_RIGHT_READ | (p->writable ? EXO_RIGHT_WRITE : 0);
-}
-
-void exo_pager_show(struct exo_pager *p, const struct pager_slot *s, uint32_t access)
-{
-	struct exo_window_op *op;
-	uint64_t frame;
-
 	if (p->ops_nr == PAGER_OPS)
 		exo_pager_apply(p);
-	op = &p->ops[p->ops_nr++];
-	*op = (struct exo_window_op){
+	p->ops[p->ops_nr] = (struct exo_window_op){
 		.first = s->page * p->entries,
 		.count = p->entries,
-		.op = access ? EXO_WINDOW_MAP : EXO_WINDOW_PROTECT,
-		.access = access,
+		.op = op,
 	};
-	if (!access)
-		return;
+	return &p->ops[p->ops_nr++];
+}
+
+void exo_pager_show(struct exo_pager *p, const struct pager_slot *s)
+{
+	struct exo_window_op *op = next_op(p, s, EXO_WINDOW_MAP);
+	uint64_t frame;
+
+	op->access = EXO_RIGHT_READ | (s->open ? EXO_RIGHT_WRITE : 0);
 	op->frames = exo_frames_capability(p->f, exo_pager_number(p, s), &frame);
 	op->page = frame;
 	op->order = p->large ? EXO_ORDER_2M : EXO_ORDER_4K;
+}
+
+void exo_pager_hide(struct exo_pager *p, const struct pager_slot *s)
+{
+	next_op(p, s, EXO_WINDOW_PROTECT);
 }
 
 /* Neighbours in ascending order are cheapest. Two of one page stay in their order. */
