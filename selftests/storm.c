@@ -113,10 +113,22 @@ struct shared {
 	bool stop;
 	bool noticed[2];	 /* of those: its queue is dead */
 	unsigned long rounds[2]; /* of whoever is not to be killed */
-	unsigned long calls[9];	 /* what the players came to: see enum */
+	unsigned long calls[11]; /* what the players came to: see enum */
 };
 
-enum { OPENED, QUEUED, WROTE, REVOKED, SHARED, REDEEMED, TRAVELLED, SLEPT, ADOPTED };
+enum {
+	OPENED,
+	QUEUED,
+	WROTE,
+	REVOKED,
+	SHARED,
+	REDEEMED,
+	TRAVELLED,
+	SLEPT,
+	ADOPTED,
+	SHOWN,
+	UPCALLED
+};
 
 struct arena {
 	int fd;
@@ -419,6 +431,72 @@ static void player_sleep(struct player *p)
 	call(p->fd, EXO_WAIT, &arg);
 }
 
+#define SHOWN_PAGES 1024u /* of a window: two tables of 2 MiB */
+
+/* A touch of three bytes, and a handler that steps over it and counts: no signal, no death. */
+extern const char storm_handler[];
+static unsigned long upcalls;
+
+__asm__(".text\n"
+	"storm_handler:\n"
+	"addq $3, 40(%rdi)\n" /* ip of struct exo_upcall */
+	"lock incq upcalls(%rip)\n"
+	"lea 24(%rsp), %rsp\n"
+	"pop %rdi\n"
+	"popf\n"
+	"ret $128\n");
+
+static void touch(char *at)
+{
+	__asm__ volatile("movb $1, (%%rax)" : : "a"(at) : "memory");
+}
+
+static void random_op(struct player *p, struct exo_window_op *op)
+{
+	*op = (struct exo_window_op){
+		.first = random_u32() % SHOWN_PAGES,
+		.count = 1,
+		.op = EXO_WINDOW_MAP + random_u32() % 3,
+		.access = random_u32() % 2 ? EXO_RIGHT_READ : RW,
+	};
+	if (op->op == EXO_WINDOW_MAP) {
+		op->frames = p->buffer.cap;
+		op->page = random_u32() % 4;
+	} else if (op->op == EXO_WINDOW_UNMAP) {
+		op->count = 1 + random_u32() % (SHOWN_PAGES - op->first);
+		op->access = 0;
+	}
+}
+
+/* Entries come and go under touches; what is in it goes with frames, session or process. */
+static void player_show(struct player *p)
+{
+	struct exo_window_op ops[8];
+	__u64 bits[SHOWN_PAGES / 64];
+	char *at = window_create(p->fd, SHOWN_PAGES * PAGE);
+	unsigned int i, k;
+
+	if (at == MAP_FAILED)
+		return;
+	if (window_handler(p->fd, at, (uintptr_t)storm_handler, NULL)) {
+		munmap(at, SHOWN_PAGES * PAGE);
+		return;
+	}
+	for (i = 0; i < 16; i++) {
+		for (k = 0; k < ARRAY_SIZE(ops); k++)
+			random_op(p, &ops[k]);
+		if (!window_set(p->fd, at, ops, ARRAY_SIZE(ops)))
+			count_call(p, SHOWN);
+		for (k = 0; k < 32; k++)
+			touch(at + random_u32() % SHOWN_PAGES * PAGE);
+		window_dirty(p->fd, at, 0, SHOWN_PAGES, bits);
+	}
+	if (__atomic_exchange_n(&upcalls, 0, __ATOMIC_RELAXED))
+		count_call(p, UPCALLED);
+	if (random_u32() % 2)
+		munmap(at, SHOWN_PAGES * PAGE);
+}
+
 static void player_step(struct player *p)
 {
 	__u32 children[16];
@@ -454,6 +532,10 @@ static void player_step(struct player *p)
 		break;
 	case 7:
 		dma_detach(p->fd, p->controller, p->buffer.cap);
+		break;
+	case 9:
+	case 10:
+		player_show(p);
 		break;
 	default:
 		player_io(p);
@@ -787,10 +869,11 @@ TEST_F_TIMEOUT(storm, of_kills_at_random_points_leaves_nothing_behind_and_surviv
 	TH_LOG("%u kills in %llu ms; survivors verified %lu and %lu rounds", kills,
 	       (unsigned long long)(now_ms() - start), shared->rounds[0], shared->rounds[1]);
 	TH_LOG("%lu sessions, %lu queues, %lu batches, %lu revocations, %lu shares, %lu redeemed, "
-	       "%lu travelled, %lu slept, %lu adopted",
+	       "%lu travelled, %lu slept, %lu adopted, %lu shown, %lu with upcalls",
 	       shared->calls[OPENED], shared->calls[QUEUED], shared->calls[WROTE],
 	       shared->calls[REVOKED], shared->calls[SHARED], shared->calls[REDEEMED],
-	       shared->calls[TRAVELLED], shared->calls[SLEPT], shared->calls[ADOPTED]);
+	       shared->calls[TRAVELLED], shared->calls[SLEPT], shared->calls[ADOPTED],
+	       shared->calls[SHOWN], shared->calls[UPCALLED]);
 	for (i = 0; i < ARRAY_SIZE(shared->calls); i++)
 		EXPECT_LT(0, shared->calls[i]);
 	EXPECT_LT(50, kills);
