@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,6 +101,38 @@ static void number_bytes(char *bytes, size_t n, unsigned int seed)
 {
 	for (size_t i = 0; i < n / 4; i++)
 		((uint32_t *)bytes)[i] = seed + i * 2654435761u;
+}
+
+/* What copies takes them as any memory; what keeps references to pages takes none. */
+static void system_calls(void)
+{
+	int file = memfd_create("exo", 0), pipes[2], sockets[2];
+	struct iovec iov = { .iov_len = 4096 };
+	char *other;
+
+	begin(EXO_READ | EXO_WRITE, 3, 8192);
+	other = buf + 4096;
+	number_bytes(buf, 4096, 7);
+	CHECK(!pipe(pipes) && !socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+	CHECK_EQUAL(pwrite(file, buf, 4096, 4096), 4096);
+	CHECK_EQUAL(pread(file, other, 4096, 4096), 4096);
+	CHECK(!memcmp(buf, other, 4096));
+	memset(other, 0, 4096);
+	CHECK_EQUAL(write(pipes[1], buf, 4096), 4096);
+	CHECK_EQUAL(read(pipes[0], other, 4096), 4096);
+	CHECK(!memcmp(buf, other, 4096));
+	memset(other, 0, 4096);
+	CHECK_EQUAL(send(sockets[0], buf, 4096, 0), 4096);
+	CHECK_EQUAL(recv(sockets[1], other, 4096, MSG_WAITALL), 4096);
+	CHECK(!memcmp(buf, other, 4096));
+	iov.iov_base = buf;
+	CHECK(vmsplice(pipes[1], &iov, 1, 0) < 0 && errno == EFAULT);
+	close(file);
+	for (int i = 0; i < 2; i++) {
+		close(pipes[i]);
+		close(sockets[i]);
+	}
+	exo_close(x);
 }
 
 static void split_requests(void)
@@ -2207,6 +2241,7 @@ static const struct tap_test unsafe_tests[] = {
 	TEST(own_memory_unsafely, "registered memory is refused, but by a checked queue beside it"),
 	TEST(every_length, "data of every length goes and comes, at every place in a page"),
 	TEST(too_long, "what is too long for a list is refused, and what came before it goes"),
+	TEST(system_calls, "system calls that copy take a buffer, vmsplice does not"),
 	TEST(split_requests, "a large request is split and arrives whole"),
 	TEST(zeroes, "zeroes are written where they were asked for and nowhere else"),
 	TEST(compares, "blocks are compared with a buffer, by the device"),

@@ -10,6 +10,11 @@
  * A buffer belongs to the handle, not to the queue it was asked for with: every
  * queue of the handle can use it. It is never inherited by a child process.
  *
+ * System calls that copy take it as any memory: read(2), write(2), send(2), recv(2). Those
+ * that keep references to pages do not, with EFAULT: files opened with O_DIRECT, vmsplice(2), MSG_ZEROCOPY,
+ * io_uring's registered buffers. Frames that others could still reach would have to be kept from their next
+ * owner.
+ *
  * Of a "uring:" handle it is ordinary memory, with the same rules.
  */
 #ifndef LIBEXO_BUF_H
