@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* JSON (RFC 8259), read; see json.h. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +11,7 @@
 #include "json.h"
 
 #define DEPTH_MAX 32 /* no text makes the reader recurse further */
+#define FILE_MAX (64u << 20)
 
 struct reader {
 	const char *at, *end;
@@ -274,4 +277,31 @@ double json_number(const struct json *object, const char *name, double otherwise
 	const struct json *value = json_find(object, name, JSON_NUMBER);
 
 	return value ? value->number : otherwise;
+}
+
+char *json_file(const char *path, size_t *length)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t got = 0;
+
+	if (!file) {
+		fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, path,
+			strerror(errno));
+		return NULL;
+	}
+	*length = 0;
+	do {
+		*length += got;
+		text = must_alloc(text, *length + 65536);
+		got = fread(text + *length, 1, 65536, file);
+	} while (got && *length < FILE_MAX);
+	if (ferror(file) || got) {
+		fprintf(stderr, "%s: %s: it cannot be read, or is too large\n",
+			program_invocation_short_name, path);
+		free(text);
+		text = NULL;
+	}
+	fclose(file);
+	return text;
 }

@@ -32,6 +32,9 @@ struct json {
 struct json *json_parse(const char *text, size_t length, unsigned int *line);
 void json_free(struct json *value);
 
+/* What is in a file, to be freed. NULL after saying why: it cannot be read, or is too large. */
+char *json_file(const char *path, size_t *length);
+
 /* Of an object, or NULL: that is none, or has none of that name and type. */
 const struct json *json_find(const struct json *object, const char *name, enum json_type type);
 const char *json_text(const struct json *object, const char *name);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The figures of a run in memory, and as JSON; see results.h. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +9,6 @@
 #include "results.h"
 
 #define FORMAT 1
-#define FILE_MAX (64u << 20)
 
 const struct metric_info metrics[METRICS] = {
 	[METRIC_IOPS] = { "iops", "rate", "1/s", true },
@@ -289,25 +287,10 @@ int results_parse(struct results *results, const char *text, size_t length, cons
 
 int results_read(struct results *results, const char *path)
 {
-	FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t length = 0, got = 0;
-	int ret = -1;
+	size_t length;
+	char *text = json_file(path, &length);
+	int ret = text ? results_parse(results, text, length, path) : -1;
 
-	if (!file) {
-		fprintf(stderr, "exo-bench: %s: %s\n", path, strerror(errno));
-		return -1;
-	}
-	do {
-		length += got;
-		text = must_alloc(text, length + 65536);
-		got = fread(text + length, 1, 65536, file);
-	} while (got && length < FILE_MAX);
-	if (ferror(file) || got)
-		fprintf(stderr, "exo-bench: %s: it cannot be read, or is too large\n", path);
-	else
-		ret = results_parse(results, text, length, path);
-	fclose(file);
 	free(text);
 	return ret;
 }
