@@ -12,7 +12,8 @@
 #define REAP_MAX 32
 
 /**
- * struct request - what is left of a synchronous call
+ * struct request - what is left of a synchronous call about blocks that lie side by side
+ * @work: its commands
  * @opcode: NVMe opcode
  * @offset: in buffer space, of what is left
  * @block: extent block, of what is left
@@ -21,6 +22,7 @@
  * @moves_data: the offset advances with the block
  */
 struct request {
+	struct exo_work work;
 	uint8_t opcode;
 	uint64_t offset;
 	uint64_t block;
@@ -29,19 +31,19 @@ struct request {
 	bool moves_data;
 };
 
-/* Prepare as much as the queue has room for. */
-static void prepare(struct exo_queue *q, struct request *request)
+static bool prepare(struct exo_work *work, struct exo_queue *q)
 {
-	while (request->left && exo_queue_free(q)) {
-		uint32_t n = request->left < request->step ? request->left : request->step;
+	struct request *request = (struct request *)work;
+	uint32_t n = request->left < request->step ? request->left : request->step;
 
-		exo_prep_blocks(q, request->opcode, request->offset, request->block, n,
-				request->block);
-		request->block += n;
-		request->left -= n;
-		if (request->moves_data)
-			request->offset += (uint64_t)n << q->block_shift;
-	}
+	if (!n)
+		return false;
+	exo_prep_blocks(q, request->opcode, request->offset, request->block, n, request->block);
+	request->block += n;
+	request->left -= n;
+	if (request->moves_data)
+		request->offset += (uint64_t)n << q->block_shift;
+	return true;
 }
 
 /* The first failure among completions, in words; 0 if there is none. */
@@ -61,23 +63,27 @@ static int judge(struct exo_queue *q, const char *name, const struct exo_complet
 	return 0;
 }
 
-static int reap_some(struct exo_queue *q, const char *name)
+static int reap_some(struct exo_queue *q, struct exo_work *work)
 {
 	struct exo_completion completions[REAP_MAX];
 	int n = exo_wait(q, completions, REAP_MAX, -1);
 
-	return n < 0 ? n : judge(q, name, completions, n);
+	if (n < 0)
+		return n;
+	if (work->done)
+		work->done(work, completions, n);
+	return judge(q, work->name, completions, n);
 }
 
 /*
  * Take back what was not accepted, wait for what was; the first failure counts. A wait may
  * find that a thread has refused what it was handed.
  */
-static int drain(struct exo_queue *q, const char *name, int result)
+static int drain(struct exo_queue *q, struct exo_work *work, int result)
 {
 	exo_withdraw(q, 0);
 	while (exo_queue_in_flight(q)) {
-		int r = reap_some(q, name);
+		int r = reap_some(q, work);
 
 		if (!result)
 			result = r;
@@ -97,22 +103,23 @@ int exo_check_idle(struct exo_queue *q, const char *name)
 			      name, exo_queue_prepared(q), exo_queue_in_flight(q));
 }
 
-static int run(struct exo_queue *q, const char *name, struct request *request)
+int exo_work_run(struct exo_queue *q, struct exo_work *work)
 {
+	bool more = true;
 	int r = 0;
 
-	while (!r && (request->left || exo_queue_prepared(q))) {
-		prepare(q, request);
+	while (!r && (more || exo_queue_prepared(q))) {
+		while (more && exo_queue_free(q))
+			more = work->prepare(work, q);
 		r = exo_submit(q);
 		if (r < 0)
 			break;
-		r = reap_some(q, name);
+		r = reap_some(q, work);
 	}
-	return drain(q, name, r);
+	return drain(q, work, r);
 }
 
-/* Blocks that one command may carry, by its field and by the controller. */
-static uint32_t step(struct exo_queue *q)
+uint32_t exo_blocks_max(struct exo_queue *q)
 {
 	uint32_t blocks = exo_transfer_max(exo_queue_handle(q)) >> q->block_shift;
 
@@ -131,11 +138,12 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 		uint64_t block, uint64_t nblocks)
 {
 	struct request request = {
+		.work = { .name = name, .prepare = prepare },
 		.opcode = opcode,
 		.offset = exo_buf_offset(q, buf),
 		.block = block,
 		.left = nblocks,
-		.step = step(q),
+		.step = exo_blocks_max(q),
 		.moves_data = true,
 	};
 	int r = exo_check_idle(q, name);
@@ -147,7 +155,7 @@ static int move(struct exo_queue *q, const char *name, uint8_t opcode, const voi
 	if (!r)
 		r = exo_direct_within(q, name, opcode == EXO_NVME_WRITE ? EXO_WRITE : EXO_READ,
 				      block, nblocks);
-	return r ? r : run(q, name, &request);
+	return r ? r : exo_work_run(q, &request.work);
 }
 
 int exo_read(struct exo_queue *q, void *buf, uint64_t block, uint64_t nblocks)
@@ -163,10 +171,11 @@ int exo_write(struct exo_queue *q, const void *buf, uint64_t block, uint64_t nbl
 int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 {
 	struct request request = {
+		.work = { .name = "write of zeroes", .prepare = prepare },
 		.opcode = EXO_NVME_WRITE_ZEROES,
 		.block = block,
 		.left = nblocks,
-		.step = step(q),
+		.step = exo_blocks_max(q),
 	};
 	int r = exo_check_idle(q, "write of zeroes");
 
@@ -174,7 +183,7 @@ int exo_write_zeroes(struct exo_queue *q, uint64_t block, uint64_t nblocks)
 		r = check_has(q, EXO_CONTROLLER_WRITE_ZEROES, "Write Zeroes");
 	if (!r)
 		r = exo_direct_within(q, "write of zeroes", EXO_WRITE, block, nblocks);
-	return r ? r : run(q, "write of zeroes", &request);
+	return r ? r : exo_work_run(q, &request.work);
 }
 
 int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t nblocks)
@@ -187,9 +196,9 @@ int exo_compare(struct exo_queue *q, const void *buf, uint64_t block, uint64_t n
 /* What is prepared already. */
 int exo_run_prepared(struct exo_queue *q, const char *name)
 {
-	struct request nothing = { 0 };
+	struct request nothing = { .work = { .name = name, .prepare = prepare } };
 
-	return run(q, name, &nothing);
+	return exo_work_run(q, &nothing.work);
 }
 
 int exo_flush(struct exo_queue *q)

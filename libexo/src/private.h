@@ -327,9 +327,27 @@ int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uin
 /* Tell the device what was reaped. */
 void exo_direct_ring_cq(struct exo_queue *q);
 
-/* io.c: of synchronous calls. What is prepared already is run to its end. */
+/* io.c: synchronous calls */
 
+/**
+ * struct exo_work - commands of a synchronous call, as many in flight as the queue holds
+ * @name: what they are, in words
+ * @prepare: prepares the next, for which there is a slot; its user data are its extent block. False:
+ *	none is left
+ * @done: these have ended, well or not; or NULL
+ */
+struct exo_work {
+	const char *name;
+	bool (*prepare)(struct exo_work *work, struct exo_queue *q);
+	void (*done)(struct exo_work *work, const struct exo_completion *completions, int n);
+};
+
+/* Whatever goes wrong, none is in flight afterwards, unless the device is silent. */
+int exo_work_run(struct exo_queue *q, struct exo_work *work);
+/* Blocks that one command may carry, by its field and by the controller. */
+uint32_t exo_blocks_max(struct exo_queue *q);
 int exo_check_idle(struct exo_queue *q, const char *name);
+/* What is prepared already is run to its end. */
 int exo_run_prepared(struct exo_queue *q, const char *name);
 
 /* uses.c */
