@@ -171,16 +171,22 @@ static void clear_known(struct exo_store *s, unsigned int what)
 		s->known[i] &= ~what;
 }
 
-static void settle(struct exo_store *s, uint64_t generation)
+/* What has changed is the same in both again: @to becomes @from. */
+static void settle(struct exo_store *s, uint8_t *to, uint8_t *from)
 {
 	for (uint64_t i = 0; i < s->shape.map_blocks; i++)
 		if (s->known[i] & EXO_STORE_CHANGED)
-			memcpy(exo_store_states(s->committed, i), exo_store_states(s->now, i),
+			memcpy(exo_store_states(to, i), exo_store_states(from, i),
 			       EXO_STORE_MAP_BYTES);
 	clear_known(s, EXO_STORE_CHANGED);
-	s->root.generation = generation;
 	s->changed = false;
 	s->doubt = false;
+}
+
+void exo_store_undo(struct exo_store *s)
+{
+	if (!s->doubt)
+		settle(s, s->now, s->committed);
 }
 
 static int check_commit(struct exo_store *s, struct exo_queue *q)
@@ -213,7 +219,9 @@ int exo_store_commit(struct exo_store *s, struct exo_queue *q)
 	clear_known(s, EXO_STORE_STALE(side));
 	s->doubt = true;
 	r = exo_store_write_root(s, q, generation);
-	if (!r)
-		settle(s, generation);
-	return r;
+	if (r)
+		return r;
+	settle(s, s->committed, s->now);
+	s->root.generation = generation;
+	return 0;
 }

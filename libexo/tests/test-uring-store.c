@@ -87,6 +87,35 @@ static void forgotten(void)
 	rig_close(&rig);
 }
 
+static void undone(void)
+{
+	struct model m = { { [2] = 1, [3] = 1 } };
+	struct exo_store *s;
+	struct rig rig;
+
+	rig_open(&rig, RIG_ALL, 8);
+	store_make(&rig, 0, PAGE, PAGES);
+	s = store_open(&rig);
+	store_put(&rig, s, 2, 1);
+	store_put(&rig, s, 3, 1);
+	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
+	store_put(&rig, s, 2, 2);
+	store_put(&rig, s, 4, 2);
+	exo_store_forget(s, 3);
+	exo_store_undo(s);
+	CHECK(store_is(&rig, s, &m));
+	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
+	CHECK_EQUAL(exo_store_generation(s), 1);
+	store_put(&rig, s, 5, m.versions[5] = 3);
+	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
+	exo_store_close(s);
+	s = store_open(&rig);
+	CHECK_EQUAL(exo_store_generation(s), 2);
+	CHECK(store_is(&rig, s, &m));
+	exo_store_close(s);
+	rig_close(&rig);
+}
+
 /* Never where the committed page is, whatever happened since. */
 static void two_places(void)
 {
@@ -469,6 +498,7 @@ static const struct tap_test tests[] = {
 	TEST(empty, "a new store is holes"),
 	TEST(kept, "what is committed is there after opening it anew"),
 	TEST(forgotten, "what is not committed is not"),
+	TEST(undone, "what is not committed can be undone"),
 	TEST(two_places, "a page is written where the committed one is not"),
 	TEST(anywhere, "a store lies where it was asked to, with pages of any size"),
 	TEST(many_pages, "a map of several blocks works at their edges"),

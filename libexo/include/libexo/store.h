@@ -129,6 +129,14 @@ void exo_store_wrote(struct exo_store *s, uint64_t page);
 void exo_store_forget(struct exo_store *s, uint64_t page);
 
 /**
+ * exo_store_undo - forget what was written and not committed
+ * @s: the store
+ *
+ * Not if a commit has failed so late that it may count: then it does nothing.
+ */
+void exo_store_undo(struct exo_store *s);
+
+/**
  * exo_store_commit - what was written becomes valid
  * @s: the store
  * @q: an idle queue of the handle
