@@ -17,6 +17,7 @@
  *	<libexo/io.h>       synchronous reads and writes
  *	<libexo/store.h>    numbered pages on an extent, which become valid all at once
  *	<libexo/pager.h>    addresses for more than fits into memory
+ *	<libexo/checkpoint.h> what a window shows at one instant, in a store
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
@@ -46,6 +47,7 @@
 #include <libexo/io.h>
 #include <libexo/store.h>
 #include <libexo/pager.h>
+#include <libexo/checkpoint.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>
 #include <libexo/events.h>
