@@ -18,6 +18,7 @@
  *	<libexo/store.h>    numbered pages on an extent, which become valid all at once
  *	<libexo/pager.h>    addresses for more than fits into memory
  *	<libexo/checkpoint.h> what a window shows at one instant, in a store
+ *	<libexo/cache.h>    a buffer cache of the extent
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
@@ -48,6 +49,7 @@
 #include <libexo/store.h>
 #include <libexo/pager.h>
 #include <libexo/checkpoint.h>
+#include <libexo/cache.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>
 #include <libexo/events.h>
