@@ -19,6 +19,7 @@
  *	<libexo/pager.h>    addresses for more than fits into memory
  *	<libexo/checkpoint.h> what a window shows at one instant, in a store
  *	<libexo/cache.h>    a buffer cache of the extent
+ *	<libexo/share.h>    a cache, shared read-only with other processes
  *	<libexo/identify.h> what the device says of itself
  *	<libexo/zone.h>     zoned namespaces
  *	<libexo/events.h>   what the kernel tells
@@ -50,6 +51,7 @@
 #include <libexo/pager.h>
 #include <libexo/checkpoint.h>
 #include <libexo/cache.h>
+#include <libexo/share.h>
 #include <libexo/identify.h>
 #include <libexo/zone.h>
 #include <libexo/events.h>

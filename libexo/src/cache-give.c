@@ -104,6 +104,7 @@ static void restock(struct exo_cache *c)
 static uint64_t release(struct exo_cache *c, uint32_t slab)
 {
 	restock(c);
+	exo_share_lose_slab(c, slab);
 	return exo_frames_release(c->frames, slab);
 }
 
@@ -213,6 +214,10 @@ static uint64_t give_slab(struct exo_cache *c, const void *at)
 
 	pthread_mutex_lock(&c->io);
 	pthread_mutex_lock(&c->lock);
+	if (at == exo_share_directory(c)) {
+		exo_share_end(c);
+		given = 1;
+	}
 	slab = slab_at(c, at);
 	if (slab != EXO_NONE && !clean(c, slab) && strip(c, slab)) {
 		given = release(c, slab);
@@ -231,5 +236,8 @@ uint64_t exo_cache_comply(struct exo_cache *c, const struct exo_asked *asked)
 		return give_slab(c, asked->buf);
 	if (asked->type != EXO_TYPE_POOL || asked->cap != exo_pool_cap(c->x))
 		return 0;
+	/* What readers look into would be taken by force. */
+	if (!asked->frames)
+		exo_cache_unshare(c);
 	return give_locked(c, frames, asked->deadline ? NEVER : DIRTY);
 }

@@ -121,6 +121,7 @@ void exo_cache_arrive(struct exo_cache *c, struct exo_slot *s, int how)
 	s->place = EXO_SLOT_KEPT;
 	c->cached++;
 	exo_cache_list(c, s, how);
+	exo_share_enter(c, s);
 }
 
 void exo_cache_remove(struct exo_cache *c, struct exo_slot *s)
@@ -133,6 +134,7 @@ void exo_cache_remove(struct exo_cache *c, struct exo_slot *s)
 	if (s->place == EXO_SLOT_STANDBY)
 		exo_slot_unlist(c, &c->standby, s);
 	if (s->place != EXO_SLOT_READING) {
+		exo_share_leave(c, s);
 		exo_cache_unlist(c, s);
 		exo_cache_forget_order(c, s);
 		c->cached--;

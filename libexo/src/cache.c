@@ -28,7 +28,10 @@ void exo_cache_set_dirty(struct exo_cache *c, struct exo_slot *s)
 
 void exo_cache_open(struct exo_cache *c, struct exo_slot *s)
 {
-	s->open = true;
+	if (!s->open) {
+		s->open = true;
+		exo_share_open(c, s);
+	}
 	exo_cache_set_dirty(c, s);
 }
 
@@ -95,6 +98,7 @@ static int fetch(struct exo_cache *c, uint64_t page, unsigned int flags, struct 
 	if (!(flags & EXO_CACHE_OVERWRITE))
 		return read_now(c, *out, page);
 	exo_cache_insert(c, *out, page);
+	/* Before others see what it held. */
 	exo_cache_open(c, *out);
 	exo_cache_arrive(c, *out, EXO_ENTER_USED);
 	return 0;
@@ -173,7 +177,10 @@ int exo_cache_get(struct exo_cache *c, uint64_t page, unsigned int flags, void *
 /* The caller has the lock. */
 static void __attribute__((noinline)) put_last(struct exo_cache *c, struct exo_slot *s)
 {
-	s->open = false;
+	if (s->open) {
+		s->open = false;
+		exo_share_close(c, s);
+	}
 	if (!s->listed && !s->failed)
 		exo_cache_list(c, s, EXO_ENTER_RESCUED);
 }
@@ -535,12 +542,13 @@ int exo_cache_create(struct exo *x, const struct exo_cache_options *options, str
 	return r;
 }
 
-/* Those in flight have its memory. */
+/* Commands in flight and readers have its memory. */
 static void drain(struct exo_cache *c)
 {
 	enter(c);
 	while (exo_cache_busy(c) && !exo_cache_wait(c))
 		;
+	exo_share_end(c);
 	leave(c);
 }
 

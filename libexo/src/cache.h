@@ -7,6 +7,7 @@
  *	cache-io.c	commands and their ends; what is to be written, and when it may be
  *	cache-order.c	which page is written before which
  *	cache-give.c	memory goes back
+ *	share.c		what other processes see of it
  *
  * A *slot* is a place for a page; it has memory once it was needed, and is found by page number in a
  * table of chains. Where a slot stands (enum exo_slot_place):
@@ -54,6 +55,7 @@ enum exo_slot_place {
  * @queued: it is in one of the lists of those that may be
  * @failed: it could not be written, the last time it was tried
  * @ahead: it is being read, and nobody has asked for it
+ * @shown: other processes see it
  * @left: commands that are to end
  * @error: of those that ended, the first failure
  * @frame: its memory
@@ -81,6 +83,7 @@ struct exo_slot {
 	bool queued;
 	bool failed;
 	bool ahead;
+	bool shown;
 	uint16_t left;
 	int error;
 	uint32_t frame;
@@ -118,6 +121,8 @@ struct exo_slot_list {
 	uint32_t count;
 };
 
+struct exo_share;
+
 /**
  * struct exo_cache - a cache
  * @lock: see above
@@ -127,6 +132,7 @@ struct exo_slot_list {
  * @slots: all of them
  * @policy: what goes
  * @state: its
+ * @share: what other processes see, or NULL
  * @pinned: slots with pins
  * @dirty: slots that are
  * @failed: likewise
@@ -182,6 +188,7 @@ struct exo_cache {
 	struct exo_slot *slots;
 	struct exo_policy policy;
 	void *state;
+	struct exo_share *share;
 	uint32_t pinned;
 	uint32_t dirty;
 	uint32_t failed;
@@ -235,7 +242,7 @@ static inline uint32_t exo_slot_number(const struct exo_cache *c, const struct e
 	return (uint32_t)(s - c->slots);
 }
 
-/* The chain of a page, of 1 << (64 - shift). */
+/* The chain of a page, of 1 << (64 - shift): of readers in other processes, too. */
 static inline uint32_t exo_cache_bucket(uint64_t page, uint32_t shift)
 {
 	return (uint32_t)(page * 0x9e3779b97f4a7c15ull >> shift);
@@ -314,5 +321,16 @@ int exo_cache_flush_device(struct exo_cache *c);
 void exo_cache_was_written(struct exo_cache *c, struct exo_slot *s);
 /* It leaves the table. */
 void exo_cache_forget_order(struct exo_cache *c, struct exo_slot *s);
+
+/* share.c: nothing, if it is not shared */
+void exo_share_enter(struct exo_cache *c, struct exo_slot *s);
+void exo_share_leave(struct exo_cache *c, struct exo_slot *s);
+void exo_share_open(struct exo_cache *c, struct exo_slot *s);  /* without @io */
+void exo_share_close(struct exo_cache *c, struct exo_slot *s); /* without @io */
+/* Nobody reads the slab any more. Takes a moment: the lock is let go. */
+void exo_share_lose_slab(struct exo_cache *c, uint32_t slab);
+/* The same of all of it, of which no slab is in use. The address of what may be asked back. */
+void exo_share_end(struct exo_cache *c);
+const void *exo_share_directory(const struct exo_cache *c);
 
 #endif /* LIBEXO_CACHE_PRIVATE_H */

@@ -31,6 +31,16 @@ static inline uint64_t exo_now_ns(void)
 	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
+/* Between two looks at what another processor writes. */
+static inline void exo_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
 /* error.c */
 
 /**

@@ -14,15 +14,6 @@
 #define LOOKS 32 /* between two readings of the clock */
 #define NS_PER_MS 1000000ull
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#else
-	__asm__ volatile("" ::: "memory");
-#endif
-}
-
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -78,7 +69,7 @@ static unsigned int spin(struct exo_queue *q, struct exo_completion *completions
 
 			if (n)
 				return n;
-			relax();
+			exo_relax();
 		}
 	} while (exo_now_ns() < until);
 	return 0;
@@ -199,7 +190,7 @@ static int spin_any(struct several *s, uint64_t until)
 
 			if (found)
 				return found;
-			relax();
+			exo_relax();
 		}
 	} while (exo_now_ns() < until);
 	return 0;

@@ -873,6 +873,23 @@ static void large_pages(void)
 	cache_close(&d);
 }
 
+static void not_shared(void)
+{
+	char text[EXO_TOKEN_TEXT];
+	struct exo_reader *r;
+	struct cached d;
+
+	cache_of(&d, 16);
+	CHECK_EQUAL(exo_cache_share(d.c, 1, 0, EXO_TOKEN_ANYBODY, text), -EOPNOTSUPP);
+	CHECK(strstr(exo_strerror(d.x, -EOPNOTSUPP), "need the module"));
+	CHECK_EQUAL(exo_cache_join(d.x, "exo1", &r), -EOPNOTSUPP);
+	CHECK(!r);
+	exo_cache_unshare(d.c);
+	exo_reader_leave(NULL);
+	CHECK_EQUAL(change(&d, 1, 1), 0);
+	cache_close(&d);
+}
+
 static const struct tap_test tests[] = {
 	TEST(hits_and_misses, "a page is read once, and looked at in place"),
 	TEST(refusals, "pages that are not there or not pinned are refused"),
@@ -902,6 +919,7 @@ static const struct tap_test tests[] = {
 	TEST(given_up, "memory is given up in slabs, clean ones first and pinned ones never"),
 	TEST(asked_back, "what is asked back is given if it is the cache's"),
 	TEST(large_pages, "a page is moved by as many commands as it takes"),
+	TEST(not_shared, "without the module no cache is shared"),
 };
 
 int main(int argc, char **argv)

@@ -44,7 +44,7 @@
  *
  * Frames that were taken by force are gone: a touch of their pages is SIGBUS, pinned or not.
  *
- * It works on "uring:" handles.
+ * It works on "uring:" handles. Other processes may read it: <libexo/share.h>.
  */
 #ifndef LIBEXO_CACHE_H
 #define LIBEXO_CACHE_H

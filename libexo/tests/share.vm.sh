@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-only
+# share-vm as uid 1000 under exo-run, on a disk of a virtual machine. Run as root.
+
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$here/../../daemon/tests/lib.vm.sh"
+
+begin
+if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
+	plan 1
+	ok 1 "exoctl gives the disk to exo"
+	exit
+fi
+exo-run --keep --user 1000:1000 --queues 4 --mem 32M --extent "$bdf/1:4096+32768" \
+	--extent "part=$bdf/1:8193+512:ro" -- "$here/share-vm" || failures=1
