@@ -6,8 +6,8 @@
  * writes to the side that does not count, and to no place that does. Until its root is
  * there, the other side is whole; from then on nothing needs that one any more.
  *
- * A root has a checksum of the checksums of its map's blocks. So a block of the map that was torn or
- * lost, or is of a commit that did not get as far as its root, is found whatever it holds.
+ * A root has a checksum of the checksums of its map's blocks. So a block of the map that was torn
+ * or lost, or is of a commit that did not get as far as its root, is found whatever it holds.
  */
 #include <errno.h>
 #include <string.h>
@@ -52,7 +52,7 @@ uint64_t exo_store_find(const struct exo_store *s, uint64_t page)
 
 uint64_t exo_store_place(const struct exo_store *s, uint64_t page)
 {
-	return s->doubt ? EXO_STORE_HOLE : place_of(s, page, other_state(s, page));
+	return s->doubt ? EXO_STORE_NO_PLACE : place_of(s, page, other_state(s, page));
 }
 
 void exo_store_wrote(struct exo_store *s, uint64_t page)

@@ -35,14 +35,16 @@ extern "C" {
 struct exo_queue;
 struct exo_store;
 
-#define EXO_STORE_HOLE (~0ull) /* the page was never written: it is zeroes */
+#define EXO_STORE_HOLE (~0ull)		/* the page was never written: it is zeroes */
+#define EXO_STORE_NO_PLACE (1ull << 62) /* it cannot be written now: no device has such a block */
 
 /**
  * struct exo_store_options - a store that is to be
  * @size: sizeof(struct exo_store_options); it grows at the end
  * @page: bytes of a page, a power of two, 4096 to EXO_PAGE_MAX; 0: 4096
  * @pages: how many, 1 or more
- * @first: the first block of the handle's extent that it may use; its place is a multiple of 4096 bytes
+ * @first: the first block of the handle's extent that it may use; its place is a multiple of 4096
+ *	bytes
  */
 struct exo_store_options {
 	uint32_t size;
@@ -113,8 +115,8 @@ uint64_t exo_store_find(const struct exo_store *s, uint64_t page);
  * that lie side by side in a store often do so on the disk, too: half of it is for the one place
  * of each, in their order, and half for the other.
  *
- * Returns the first logical block, or EXO_STORE_HOLE, which no command accepts: a commit has failed
- * so late that it may count (exo_store_commit()), so that neither place may be written to.
+ * Returns the first logical block, or EXO_STORE_NO_PLACE, for which any command fails: a commit has
+ * failed so late that it may count (exo_store_commit()), so that neither place may be written to.
  */
 uint64_t exo_store_place(const struct exo_store *s, uint64_t page);
 
@@ -145,10 +147,10 @@ void exo_store_undo(struct exo_store *s);
  * too, and writes a root.
  *
  * Returns 0: it is durable. Nothing to commit: 0. Or -EOVERFLOW after 2^62 commits, or what
- * exo_buf_alloc(), exo_write() and exo_flush() return: it is not known to be durable, and may be tried again.
- * If only the root was left to be written, exo_store_place() is EXO_STORE_HOLE until a commit returns 0; if
- * not, nothing has become of it, but a device that failed to flush may have lost pages that it said it
- * had written: write them again.
+ * exo_buf_alloc(), exo_write() and exo_flush() return: it is not known to be durable, and may be
+ * tried again. If only the root was left to be written, exo_store_place() is EXO_STORE_NO_PLACE
+ * until a commit returns 0. If not, nothing has become of it, but a device that failed to flush may
+ * have lost pages that it said it had written: write them again.
  */
 int exo_store_commit(struct exo_store *s, struct exo_queue *q);
 
