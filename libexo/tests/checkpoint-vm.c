@@ -403,8 +403,8 @@ static void failed_takes(void)
 
 /*
  * Two threads take turns: number n is written to the first and the last word of page n % PAGES, and
- * only then the turn is the other's. So what the range held at any instant is known from the largest
- * number in it.
+ * only then the turn is the other's. So what the range held at any instant is known from the
+ * largest number in it.
  */
 struct writers {
 	struct scene e;
