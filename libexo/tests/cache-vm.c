@@ -72,6 +72,72 @@ static void large_on_the_module(void)
 	exo_close(x);
 }
 
+/* Its thread refuses commands after they were handed over. */
+static void on_a_thread(void)
+{
+	struct exo_queue_options thread = { .size = sizeof(thread),
+					    .depth = 16,
+					    .flags = EXO_QUEUE_THREAD };
+	const struct exo_cache_options options = { .size = sizeof(options),
+						   .limit = 64 * PAGE,
+						   .queue = &thread };
+	struct exo *x = open_handle(EXO_WRITE);
+	struct exo_cache *c;
+	void *buf;
+
+	CHECK_EQUAL(exo_cache_create(x, &options, &c), 0);
+	for (unsigned int n = 0; n < 200; n++)
+		CHECK_EQUAL(change(c, n, n + 1), 0);
+	/* In one batch with writes, which are not to blame. */
+	CHECK(exo_cache_prefetch(c, 300, 8) > 0);
+	CHECK_EQUAL(exo_cache_get(c, 300, 0, &buf), -EACCES);
+	CHECK_EQUAL(change(c, 300, 301), 0);
+	CHECK_EQUAL(exo_cache_flush(c), 0);
+	exo_cache_destroy(c);
+	exo_close(x);
+	x = open_handle(EXO_READ);
+	CHECK_EQUAL(exo_cache_create(x, &options, &c), 0);
+	for (unsigned int n = 0; n < 200; n++)
+		CHECK(holds(c, n, n + 1));
+	CHECK(holds(c, 300, 301));
+	exo_cache_destroy(c);
+	exo_close(x);
+}
+
+/* The queue is taken in the middle of it: errors, and what is cached stays. */
+static void dead_queue(void)
+{
+	struct exo *x = open_handle(EXO_READ | EXO_WRITE);
+	struct exo_cache_stats stats = { .size = sizeof(stats) };
+	struct exo_cap_list list = { .count = 1 };
+	struct exo_cap_query about = { 0 };
+	struct exo_cap_drop drop = { 0 };
+	struct exo_cache *c;
+	uint32_t cap;
+	void *buf;
+
+	c = open_cache(x, 64, PAGE);
+	CHECK_EQUAL(change(c, 1, 17), 0);
+	CHECK_EQUAL(exo_cache_prefetch(c, 100, 16), 16);
+	list.caps = exo_sys_address(&cap);
+	while (!drop.cap && !exo_sys_cap_list(exo_fd(x), &list) && list.out_count) {
+		about.cap = list.after = cap;
+		if (!exo_sys_cap_query(exo_fd(x), &about) && about.out_type == EXO_TYPE_QUEUE)
+			drop.cap = cap;
+	}
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	CHECK(exo_cache_get(c, 200, 0, &buf) < 0);
+	CHECK(exo_cache_flush(c) < 0);
+	CHECK(holds(c, 1, 17));
+	CHECK(exo_cache_evict(c, 1) < 0);
+	CHECK(exo_cache_get(c, 201, 0, &buf) < 0);
+	CHECK_EQUAL(change(c, 2, 18), 0);
+	exo_cache_get_stats(c, &stats);
+	CHECK_EQUAL(stats.dirty, 2);
+	exo_cache_destroy(c);
+	exo_close(x);
+}
+
 static void comply(struct exo *x, const struct exo_asked *asked, void *cache)
 {
 	(void)x;
@@ -120,6 +186,8 @@ static const struct tap_test tests[] = {
 	TEST(on_the_module, "a cache on the module reads, reads ahead, writes behind and flushes"),
 	TEST(order_on_the_module, "a page is on the disk before one ordered after it"),
 	TEST(large_on_the_module, "pages of 2 MiB are moved in parts"),
+	TEST(on_a_thread, "a cache works on a queue with a thread, which refuses late"),
+	TEST(dead_queue, "when the queue is taken, calls end with errors and pages stay"),
 	TEST(asked_back, "a cache gives what is asked back, and loses nothing"),
 };
 

@@ -12,5 +12,5 @@ if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
 	ok 1 "exoctl gives the disk to exo"
 	exit
 fi
-exo-run --keep --user 1000:1000 --queues 4 --mem 32M --extent "$bdf/1:4096+32768" -- \
+exo-run --keep --user 1000:1000 --queues 4 --threads --mem 32M --extent "$bdf/1:4096+32768" -- \
 	"$here/cache-vm" || failures=1
