@@ -286,10 +286,8 @@ static int check_options(struct exo *x, struct exo_buf_options *to,
 	return 0;
 }
 
-int exo_buf_alloc_with(struct exo_queue *q, size_t bytes, const struct exo_buf_options *options,
-		       void **out)
+int exo_buf_make(struct exo *x, size_t bytes, const struct exo_buf_options *options, void **out)
 {
-	struct exo *x = exo_queue_handle(q);
 	struct exo_buf_options o;
 	int r;
 
@@ -302,6 +300,12 @@ int exo_buf_alloc_with(struct exo_queue *q, size_t bytes, const struct exo_buf_o
 	if (!r)
 		r = exo_check_held(x, EXO_TYPE_CONTROLLER);
 	return r ? r : x->backend->buf_alloc(x, bytes, &o, out);
+}
+
+int exo_buf_alloc_with(struct exo_queue *q, size_t bytes, const struct exo_buf_options *options,
+		       void **out)
+{
+	return exo_buf_make(exo_queue_handle(q), bytes, options, out);
 }
 
 int exo_buf_alloc(struct exo_queue *q, size_t bytes, void **out)
@@ -362,9 +366,8 @@ int exo_buf_free(struct exo_queue *q, void *at)
 	return exo_buf_return(exo_queue_handle(q), at);
 }
 
-uint32_t exo_buf_capability(struct exo_queue *q, const void *at)
+uint32_t exo_buf_frames(struct exo *x, const void *at)
 {
-	struct exo *x = exo_queue_handle(q);
 	struct exo_buf *buf;
 	uint32_t frames;
 
@@ -373,6 +376,24 @@ uint32_t exo_buf_capability(struct exo_queue *q, const void *at)
 	frames = buf ? buf->frames : 0;
 	pthread_mutex_unlock(&x->lock);
 	return frames;
+}
+
+uint64_t exo_buf_keep(struct exo *x, const void *at)
+{
+	struct exo_buf *buf;
+	uint64_t offset;
+
+	pthread_mutex_lock(&x->lock);
+	buf = find_buf(x, at);
+	buf->kept = true;
+	offset = buf->offset;
+	pthread_mutex_unlock(&x->lock);
+	return offset;
+}
+
+uint32_t exo_buf_capability(struct exo_queue *q, const void *at)
+{
+	return exo_buf_frames(exo_queue_handle(q), at);
 }
 
 int exo_buf_spare(struct exo_queue *q, void *at, int spare)

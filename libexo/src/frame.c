@@ -21,7 +21,6 @@
  * struct slab - one buffer, or nothing yet
  * @at: its address; NULL: there is none
  * @offset: in buffer space
- * @frames: capability number of its frames, 0 if emulated
  * @free_nr: pages in @free
  * @free: their places
  * @next: in the list of slabs with free pages
@@ -29,7 +28,6 @@
 struct slab {
 	char *at;
 	uint64_t offset;
-	uint32_t frames;
 	uint32_t free_nr;
 	uint16_t *free;
 	struct slab *next;
@@ -37,7 +35,7 @@ struct slab {
 
 /**
  * struct exo_frames - an allocator
- * @q: what buffers are asked for with
+ * @x: the handle
  * @buf: what frames they are of
  * @shift: log2 of the bytes of a page
  * @slab_shift: log2 of the bytes of a slab
@@ -49,7 +47,7 @@ struct slab {
  * @slabs: all
  */
 struct exo_frames {
-	struct exo_queue *q;
+	struct exo *x;
 	struct exo_buf_options buf;
 	uint32_t shift;
 	uint32_t slab_shift;
@@ -97,21 +95,18 @@ static int add_slab(struct exo_frames *f)
 	int r;
 
 	if (!s)
-		return exo_fail(exo_queue_handle(f->q), -EDQUOT, NULL,
-				"the allocator may hold %llu KiB, and does",
+		return exo_fail(f->x, -EDQUOT, NULL, "the allocator may hold %llu KiB, and does",
 				(unsigned long long)f->slabs_max << f->slab_shift >> 10);
 	s->free = malloc(per_slab(f) * sizeof(*s->free));
 	if (!s->free)
-		return exo_fail(exo_queue_handle(f->q), -ENOMEM, NULL,
-				"no memory to note pages in");
-	r = exo_buf_alloc_with(f->q, 1ul << f->slab_shift, &f->buf, &at);
+		return exo_fail(f->x, -ENOMEM, NULL, "no memory to note pages in");
+	r = exo_buf_make(f->x, 1ul << f->slab_shift, &f->buf, &at);
 	if (r) {
 		free(s->free);
 		s->free = NULL;
 		return r;
 	}
-	s->offset = exo_buf_offset(f->q, at);
-	s->frames = exo_buf_capability(f->q, at);
+	s->offset = exo_buf_keep(f->x, at);
 	for (uint32_t i = 0; i < per_slab(f); i++)
 		s->free[i] = per_slab(f) - 1 - i;
 	s->free_nr = per_slab(f);
@@ -137,7 +132,7 @@ static uint64_t drop_slab(struct exo_frames *f, struct slab *s)
 	if (!s->at)
 		return 0;
 	unlist(f, s);
-	exo_buf_free(f->q, s->at);
+	exo_buf_return(f->x, s->at);
 	free(s->free);
 	memset(s, 0, sizeof(*s));
 	f->slabs_nr--;
@@ -217,7 +212,7 @@ int exo_frames_cache_create(struct exo_frames *f, struct exo_frames_cache **out)
 
 	*out = c;
 	if (!c)
-		return exo_fail(exo_queue_handle(f->q), -ENOMEM, NULL, "no memory for a cache");
+		return exo_fail(f->x, -ENOMEM, NULL, "no memory for a cache");
 	c->f = f;
 	/* Whole slabs are not hoarded. */
 	c->batch = per_slab(f) < EXO_FRAMES_BATCH ? 1 : EXO_FRAMES_BATCH;
@@ -288,7 +283,7 @@ int exo_frames_create(struct exo_queue *q, const struct exo_frames_options *opti
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return exo_fail(x, -ENOMEM, NULL, "no memory for an allocator");
-	f->q = q;
+	f->x = x;
 	f->buf = (struct exo_buf_options){ sizeof(f->buf), o.order, o.node };
 	set_sizes(f, o.page, o.limit);
 	f->slabs = calloc(f->slabs_max, sizeof(*f->slabs));
@@ -375,5 +370,5 @@ uint64_t exo_frames_offset(const struct exo_frames *f, uint32_t page)
 uint32_t exo_frames_capability(const struct exo_frames *f, uint32_t page, uint64_t *first)
 {
 	*first = bytes_into(f, page) / FRAME;
-	return slab_of(f, page)->frames;
+	return exo_buf_frames(f->x, slab_of(f, page)->at);
 }

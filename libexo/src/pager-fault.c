@@ -11,6 +11,8 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "pager-private.h"
 
@@ -73,6 +75,7 @@ static void begin_read(struct exo_pager *p, struct pager_lane *lane, uint64_t pa
 	open_slot(p, s, need);
 	s->ahead = ahead;
 	s->marker = marker;
+	s->swept = 0;
 	p->where[page] = slot + 1;
 	exo_lane_read(p, lane, s);
 }
@@ -99,12 +102,9 @@ uint32_t exo_pager_read_ahead(struct exo_pager *p, struct pager_lane *lane, uint
 /* The stream of a marker goes on, if a lane is free for that. No lock is held. */
 static void go_on_reading(struct exo_pager *p, uint64_t marker)
 {
-	struct pager_lane *lane = NULL;
+	struct pager_lane *lane = exo_lane_try(p);
 	struct pager_stream *s;
 
-	for (uint32_t i = 0; i < p->lanes_nr && !lane; i++)
-		if (!pthread_mutex_trylock(&p->lanes[i].lock))
-			lane = &p->lanes[i];
 	if (!lane)
 		return;
 	exo_lane_reap(p, lane);
@@ -140,7 +140,7 @@ static bool is_reading(struct exo_pager *p, const struct pager_lane *lane, uint6
 static void await_reading(struct exo_pager *p, struct pager_lane *lane, uint64_t page)
 {
 	while (is_reading(p, lane, page))
-		if (!exo_lane_wait(p, lane))
+		if (exo_lane_wait(p, lane) <= 0)
 			break;
 }
 
@@ -237,6 +237,8 @@ static int bring_once(struct exo_pager *p, uint64_t page, enum pager_need need)
 		exo_lane_give(lane);
 	} else if (found == LOOK_ABSENT) {
 		lane = exo_lane_take(p);
+		if (!lane)
+			return p->died;
 		r = read_page(p, lane, page, need);
 		exo_lane_give(lane);
 	}
@@ -272,6 +274,25 @@ static int serve(struct exo_pager *p, const struct exo_upcall *touch, uint64_t p
 	return exo_pager_bring(p, page, writes ? NEED_WRITE : NEED_READ);
 }
 
+/* As the kernel would: also if the thread would rather not hear of it. */
+static void bus_error(void *address)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_ADRERR };
+	struct sigaction action;
+	sigset_t set;
+
+	info.si_addr = address;
+	sigaction(SIGBUS, NULL, &action);
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	if (action.sa_handler == SIG_IGN || sigismember(&set, SIGBUS)) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGBUS);
+		signal(SIGBUS, SIG_DFL);
+		pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	}
+	syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), SIGBUS, &info);
+}
+
 void exo_pager_fault(void *arg, struct exo_upcall *touch)
 {
 	struct exo_pager *p = arg;
@@ -281,6 +302,6 @@ void exo_pager_fault(void *arg, struct exo_upcall *touch)
 	if (r && p->o.on_error)
 		p->o.on_error(p->o.arg, (void *)(uintptr_t)touch->address, r);
 	else if (r)
-		raise(SIGBUS);
+		bus_error((void *)(uintptr_t)touch->address);
 	errno = saved;
 }

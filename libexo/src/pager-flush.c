@@ -2,10 +2,10 @@
 /*
  * What was written to a pager's window becomes durable.
  *
- * A sweep asks all pages in memory for their dirty bits and writes what has some. A page is written
- * once at a time, so one that is being written already, and was written to since, is for the next sweep.
+ * A sweep asks all pages in memory for their dirty bits and writes what has some.
  */
 #include "pager-private.h"
+#include "store.h"
 
 #define SWEPT_ENTRIES 512u /* asked for in one call */
 
@@ -54,12 +54,12 @@ static void write_dirty(struct exo_pager *p, struct pager_lane *lane, struct pag
 {
 	if (s->state == SLOT_INACTIVE)
 		exo_room_wash(p, lane, exo_pager_number(p, s));
-	else
+	else if (!exo_pager_is_gone(p, exo_pager_number(p, s)))
 		exo_lane_write(p, lane, s, 0, 1ull << p->shift);
 }
 
 /* From slot @i on, as far as the lane has room. Returns where to go on. */
-static uint32_t sweep_some(struct exo_pager *p, struct pager_lane *lane, uint32_t i, bool *again)
+static uint32_t sweep_some(struct exo_pager *p, struct pager_lane *lane, uint32_t i)
 {
 	for (; i < p->slots_nr && exo_lane_room(p, lane); i++) {
 		struct pager_slot *s = &p->slots[i];
@@ -68,45 +68,48 @@ static uint32_t sweep_some(struct exo_pager *p, struct pager_lane *lane, uint32_
 			continue;
 		if (is_of_interest(p, s))
 			ask(p, s);
-		if (s->writing && s->state == SLOT_ACTIVE)
-			*again = true;
-		else if (!s->writing && s->dirty)
+		if (!s->writing && s->dirty)
 			write_dirty(p, lane, s);
 	}
 	exo_lane_submit(p, lane);
 	return i;
 }
 
-static void sweep(struct exo_pager *p, bool *again)
+/*
+ * What is being written when its turn comes has been asked for its dirty bits since the flush began, as
+ * all lanes were idle then: that write has what the flush is to make durable.
+ */
+static int sweep(struct exo_pager *p)
 {
 	struct pager_lane *lane = exo_lane_take(p);
-	uint32_t i = 0, end;
+	uint32_t i = 0;
+	int r = 1;
 
+	if (!lane)
+		return p->died;
 	pthread_mutex_lock(&p->lock);
 	p->sweep++;
-	end = p->slots_nr;
 	pthread_mutex_unlock(&p->lock);
-	while (i < end) {
+	while (i < p->slots_nr && r > 0) {
 		pthread_mutex_lock(&p->lock);
-		i = sweep_some(p, lane, i, again);
+		i = sweep_some(p, lane, i);
 		pthread_mutex_unlock(&p->lock);
-		if (i < end && !exo_lane_room(p, lane))
-			exo_lane_wait(p, lane);
+		if (i < p->slots_nr)
+			r = exo_lane_wait(p, lane);
 	}
 	exo_lane_give(lane);
+	return r < 0 ? r : 0;
 }
 
-/* The lane's queue is idle, and stays so: its lock is held. */
-static int make_durable(struct exo_pager *p, struct pager_lane *lane)
+/* Frames that were taken have no dirty bits, and nobody need have noticed. */
+static void look_for_losses(struct exo_pager *p)
 {
-	int r;
+	uint32_t n = exo_frames_per_slab(p->f);
 
-	if (!p->o.store)
-		return exo_flush(lane->q);
 	pthread_mutex_lock(&p->lock);
-	r = exo_store_commit(p->o.store, lane->q);
+	for (uint32_t i = 0; i < p->slots_nr; i += n)
+		exo_pager_check(p, i);
 	pthread_mutex_unlock(&p->lock);
-	return r;
 }
 
 static int take_error(struct exo_pager *p)
@@ -117,30 +120,60 @@ static int take_error(struct exo_pager *p)
 	error = p->error;
 	p->error = 0;
 	pthread_mutex_unlock(&p->lock);
+	if (error)
+		exo_fail(p->x, error, NULL, "pages of a pager could not be written, or are lost");
 	return error;
+}
+
+static struct pager_lane *any_lane(struct exo_pager *p)
+{
+	for (uint32_t i = 0; i < p->lanes_nr; i++)
+		if (p->lanes[i].q)
+			return &p->lanes[i];
+	return NULL;
+}
+
+/*
+ * Nothing is in flight meanwhile: a write that the commit does not count would go to a place that then
+ * does.
+ */
+static int make_durable(struct exo_pager *p)
+{
+	struct pager_lane *lane;
+	int r;
+
+	exo_lanes_stop(p);
+	lane = any_lane(p);
+	r = take_error(p);
+	if (!r && !lane)
+		r = p->died;
+	else if (!r)
+		r = p->o.store ? exo_store_commit(p->o.store, lane->q) : exo_flush(lane->q);
+	/* It may have given up waiting. */
+	if (r && lane && exo_queue_in_flight(lane->q))
+		exo_lane_end(p, lane, r);
+	exo_lanes_go(p);
+	return r;
+}
+
+/* A commit that failed at its last step has to be repeated before there is a place for anything. */
+static bool is_in_doubt(const struct exo_pager *p)
+{
+	return p->o.store && exo_store_place(p->o.store, 0) == EXO_STORE_NO_PLACE;
 }
 
 int exo_pager_flush(struct exo_pager *p)
 {
-	struct pager_lane *lane;
-	bool again;
-	int r;
+	int r = 0;
 
 	if (!p->writable)
 		return 0;
-	do {
-		again = false;
-		exo_lanes_drain(p);
-		sweep(p, &again);
-	} while (again);
-	exo_lanes_drain(p);
-	r = take_error(p);
+	if (is_in_doubt(p))
+		r = make_durable(p);
 	if (r)
-		return exo_fail(p->x, r, NULL, "pages of a pager could not be written");
-	lane = exo_lane_take(p);
-	while (exo_lane_wait(p, lane) > 0)
-		;
-	r = make_durable(p, lane);
-	exo_lane_give(lane);
-	return r;
+		return r;
+	exo_lanes_drain(p);
+	r = sweep(p);
+	look_for_losses(p);
+	return r ? r : make_durable(p);
 }

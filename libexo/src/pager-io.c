@@ -4,23 +4,58 @@
  */
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "pager-private.h"
 
 #define COMPLETIONS 32u
 
+static bool lives(struct pager_lane *lane)
+{
+	return __atomic_load_n(&lane->q, __ATOMIC_RELAXED);
+}
+
+struct pager_lane *exo_lane_try(struct exo_pager *p)
+{
+	for (uint32_t i = 0; i < p->lanes_nr; i++) {
+		struct pager_lane *lane = &p->lanes[i];
+
+		if (!lives(lane) || pthread_mutex_trylock(&lane->lock))
+			continue;
+		if (lane->q)
+			return lane;
+		pthread_mutex_unlock(&lane->lock);
+	}
+	return NULL;
+}
+
+/* One of those that live. Threads spread by where their stacks are. */
+static struct pager_lane *busy_lane(struct exo_pager *p)
+{
+	uint32_t first = (uintptr_t)__builtin_frame_address(0) >> 16;
+
+	for (uint32_t i = 0; i < p->lanes_nr; i++)
+		if (lives(&p->lanes[(first + i) % p->lanes_nr]))
+			return &p->lanes[(first + i) % p->lanes_nr];
+	return NULL;
+}
+
 struct pager_lane *exo_lane_take(struct exo_pager *p)
 {
 	struct pager_lane *lane;
 
-	for (uint32_t i = 0; i < p->lanes_nr; i++)
-		if (!pthread_mutex_trylock(&p->lanes[i].lock))
-			return &p->lanes[i];
-	/* All are busy: threads spread by where their stacks are. */
-	lane = &p->lanes[((uintptr_t)&lane >> 16) % p->lanes_nr];
-	pthread_mutex_lock(&lane->lock);
-	return lane;
+	for (;;) {
+		lane = exo_lane_try(p);
+		if (lane)
+			return lane;
+		lane = busy_lane(p);
+		if (!lane)
+			return NULL;
+		pthread_mutex_lock(&lane->lock);
+		if (lane->q)
+			return lane;
+		pthread_mutex_unlock(&lane->lock);
+	}
 }
 
 void exo_lane_give(struct pager_lane *lane)
@@ -37,7 +72,7 @@ static uint32_t transfer_bytes(const struct exo_pager *p)
 	return page < max ? page : max;
 }
 
-static uint32_t commands_of(const struct exo_pager *p)
+uint32_t exo_lane_commands(const struct exo_pager *p)
 {
 	uint32_t step = transfer_bytes(p);
 
@@ -46,7 +81,7 @@ static uint32_t commands_of(const struct exo_pager *p)
 
 uint32_t exo_lane_room(const struct exo_pager *p, const struct pager_lane *lane)
 {
-	return exo_queue_free(lane->q) / commands_of(p);
+	return lane->q ? exo_queue_free(lane->q) / exo_lane_commands(p) : 0;
 }
 
 static void prepare(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s,
@@ -97,6 +132,22 @@ static bool is_hole(const struct exo_pager *p, uint64_t page)
 	return p->backed && !(p->backed[page / 64] & 1ull << page % 64);
 }
 
+/* By the kernel, which does not die of frames that were just taken. */
+static int clear(struct exo_pager *p, uint32_t slot)
+{
+	size_t done = 0, bytes = (size_t)1 << p->shift;
+	char *at = exo_frames_address(p->f, slot);
+
+	while (done < bytes) {
+		ssize_t n = read(p->zeroes, at + done, bytes - done);
+
+		if (n <= 0 && errno != EINTR)
+			return -EAGAIN;
+		done += n > 0 ? n : 0;
+	}
+	return 0;
+}
+
 /* What was never written is zeroes, and is in memory at once. */
 void exo_lane_read(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s)
 {
@@ -111,8 +162,9 @@ void exo_lane_read(struct exo_pager *p, struct pager_lane *lane, struct pager_sl
 		prepare(p, lane, s, EXO_NVME_READ, block, 0, 1u << p->shift);
 		return;
 	}
-	memset(exo_frames_address(p->f, exo_pager_number(p, s)), 0, 1u << p->shift);
-	read_ended(p, s);
+	s->error = clear(p, exo_pager_number(p, s));
+	if (!s->error || !exo_pager_check(p, exo_pager_number(p, s)))
+		read_ended(p, s);
 }
 
 void exo_lane_write(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s,
@@ -121,8 +173,11 @@ void exo_lane_write(struct exo_pager *p, struct pager_lane *lane, struct pager_s
 	p->stats.writes++;
 	s->writing = true;
 	s->dirty = false;
-	if (p->backed)
-		p->backed[s->page / 64] |= 1ull << s->page % 64;
+	/* What lies around it on the disk is not the page's. */
+	if (p->backed && is_hole(p, s->page)) {
+		from = 0;
+		to = 1ull << p->shift;
+	}
 	if (p->o.store)
 		prepare(p, lane, s, EXO_NVME_WRITE, exo_store_place(p->o.store, s->page), 0,
 			1u << p->shift);
@@ -146,6 +201,8 @@ static void write_ended(struct exo_pager *p, struct pager_slot *s)
 		s->dirty = true;
 	} else if (p->o.store) {
 		exo_store_wrote(p->o.store, s->page);
+	} else if (p->backed) {
+		p->backed[s->page / 64] |= 1ull << s->page % 64;
 	}
 	if (!washed)
 		return;
@@ -195,7 +252,7 @@ static void refuse_prepared(struct exo_pager *p, struct pager_lane *lane, int er
 
 void exo_lane_submit(struct exo_pager *p, struct pager_lane *lane)
 {
-	while (exo_queue_prepared(lane->q)) {
+	while (lane->q && exo_queue_prepared(lane->q)) {
 		int r = exo_submit(lane->q);
 
 		if (r <= 0 && r != -EAGAIN)
@@ -206,20 +263,33 @@ void exo_lane_submit(struct exo_pager *p, struct pager_lane *lane)
 	exo_pager_apply(p);
 }
 
-static void take_completions(struct exo_pager *p, const struct exo_completion *done, int n)
+/* A command of a flush that was given up may end here, too: it is no slot's. */
+static struct pager_slot *slot_of(struct exo_pager *p, const struct pager_lane *lane,
+				  uint64_t user_data)
+{
+	struct pager_slot *s = user_data < p->slots_nr ? &p->slots[user_data] : NULL;
+
+	return s && s->ios && &p->lanes[s->lane] == lane ? s : NULL;
+}
+
+static void take_completions(struct exo_pager *p, struct pager_lane *lane,
+			     const struct exo_completion *done, int n)
 {
 	pthread_mutex_lock(&p->lock);
-	for (int i = 0; i < n; i++)
-		command_ended(p, &p->slots[done[i].user_data],
-			      exo_nvme_status_errno(exo_nvme_status(&done[i].raw)));
+	for (int i = 0; i < n; i++) {
+		struct pager_slot *s = slot_of(p, lane, done[i].user_data);
+
+		if (s)
+			command_ended(p, s, exo_nvme_status_errno(exo_nvme_status(&done[i].raw)));
+	}
 	exo_pager_apply(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* The queue is dead: nothing that is in flight will be told of. */
-static void lane_died(struct exo_pager *p, struct pager_lane *lane, int error)
+/* ---- the end of a lane ---- */
+
+static void all_ended(struct exo_pager *p, const struct pager_lane *lane, int error)
 {
-	pthread_mutex_lock(&p->lock);
 	for (uint32_t i = 0; i < p->slots_nr; i++) {
 		struct pager_slot *s = &p->slots[i];
 
@@ -229,30 +299,54 @@ static void lane_died(struct exo_pager *p, struct pager_lane *lane, int error)
 		}
 	}
 	exo_pager_apply(p);
+}
+
+/* When the queue is no more, the device reaches no slot for it. */
+void exo_lane_end(struct exo_pager *p, struct pager_lane *lane, int error)
+{
+	struct exo_queue *q = lane->q;
+
+	pthread_mutex_lock(&p->lock);
+	__atomic_store_n(&lane->q, NULL, __ATOMIC_RELAXED);
+	p->died = error;
+	pthread_mutex_unlock(&p->lock);
+	exo_queue_destroy(q);
+	pthread_mutex_lock(&p->lock);
+	all_ended(p, lane, error);
 	pthread_mutex_unlock(&p->lock);
 }
 
 int exo_lane_reap(struct exo_pager *p, struct pager_lane *lane)
 {
 	struct exo_completion done[COMPLETIONS];
-	int n = exo_reap(lane->q, done, COMPLETIONS);
+	int n;
 
+	if (!lane->q)
+		return 0;
+	n = exo_reap(lane->q, done, COMPLETIONS);
 	if (n > 0)
-		take_completions(p, done, n);
+		take_completions(p, lane, done, n);
+	else if (!exo_queue_alive(lane->q))
+		exo_lane_end(p, lane, -ESTALE);
 	return n;
 }
 
 int exo_lane_wait(struct exo_pager *p, struct pager_lane *lane)
 {
 	struct exo_completion done[COMPLETIONS];
-	int n = exo_wait(lane->q, done, COMPLETIONS, -1);
+	int n;
 
+	if (!lane->q)
+		return -ESTALE;
+	n = exo_wait(lane->q, done, COMPLETIONS, -1);
 	if (n > 0)
-		take_completions(p, done, n);
+		take_completions(p, lane, done, n);
 	else if (n < 0)
-		lane_died(p, lane, n);
+		exo_lane_end(p, lane, n);
 	return n;
 }
+
+/* ---- all lanes ---- */
 
 void exo_lanes_reap(struct exo_pager *p)
 {
@@ -265,12 +359,35 @@ void exo_lanes_reap(struct exo_pager *p)
 	sched_yield();
 }
 
+static void drain(struct exo_pager *p, struct pager_lane *lane)
+{
+	while (exo_lane_wait(p, lane) > 0)
+		;
+}
+
 void exo_lanes_drain(struct exo_pager *p)
 {
 	for (uint32_t i = 0; i < p->lanes_nr; i++) {
 		pthread_mutex_lock(&p->lanes[i].lock);
-		while (exo_lane_wait(p, &p->lanes[i]) > 0)
-			;
+		drain(p, &p->lanes[i]);
 		exo_lane_give(&p->lanes[i]);
 	}
+}
+
+/*
+ * In ascending order, and each is idle before the next is waited for: its owner may wait for room, which
+ * those that are locked already must not be holding back.
+ */
+void exo_lanes_stop(struct exo_pager *p)
+{
+	for (uint32_t i = 0; i < p->lanes_nr; i++) {
+		pthread_mutex_lock(&p->lanes[i].lock);
+		drain(p, &p->lanes[i]);
+	}
+}
+
+void exo_lanes_go(struct exo_pager *p)
+{
+	for (uint32_t i = 0; i < p->lanes_nr; i++)
+		exo_lane_give(&p->lanes[i]);
 }

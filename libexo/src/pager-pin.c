@@ -29,8 +29,9 @@ static bool pin_if_there(struct exo_pager *p, uint64_t page)
 	pthread_mutex_lock(&p->lock);
 	s = exo_pager_slot(p, page);
 	there = s && s->state == SLOT_ACTIVE && !s->marker && s->open == p->writable;
-	if (there)
-		s->pins++;
+	/* A policy has no use for what cannot go. */
+	if (there && !s->pins++)
+		p->o.policy->leave(p->policy, exo_pager_number(p, s));
 	pthread_mutex_unlock(&p->lock);
 	return there;
 }
@@ -41,8 +42,9 @@ static void unpin(struct exo_pager *p, uint64_t first, uint64_t end)
 	for (; first < end; first++) {
 		struct pager_slot *s = exo_pager_slot(p, first);
 
-		if (s && s->pins)
-			s->pins--;
+		if (s && s->pins && !--s->pins)
+			p->o.policy->enter(p->policy, exo_pager_number(p, s), first,
+					   EXO_ENTER_USED);
 	}
 	pthread_mutex_unlock(&p->lock);
 }
@@ -99,7 +101,9 @@ int exo_pager_prefetch(struct exo_pager *p, const void *at, size_t bytes)
 
 	if (r || first == end)
 		return r;
-	lane = exo_lane_take(p);
+	lane = exo_lane_try(p);
+	if (!lane)
+		return 0;
 	exo_lane_reap(p, lane);
 	pthread_mutex_lock(&p->lock);
 	r = exo_pager_read_ahead(p, lane, first, end - first, false);

@@ -58,10 +58,10 @@ struct pager_slot {
 	uint64_t page;
 	uint32_t next, prev;
 	uint32_t pins;
+	uint64_t swept;
 	uint16_t ios;
 	uint8_t state;
 	uint8_t lane;
-	uint8_t swept;
 	bool open;
 	bool writing;
 	bool dirty;
@@ -74,6 +74,7 @@ enum pager_list { LIST_FREE, LIST_INACTIVE, LIST_CLEAN, LISTS };
 
 /**
  * struct pager_lane - one at a time who waits for the disk
+ * @q: its queue; NULL: it has ended, and so has all that was in flight
  * @wanted: the page that its owner reads
  * @error: why that could not be read
  */
@@ -114,6 +115,8 @@ struct pager_stream {
  * @error: of a write, for the next flush
  * @failed: writes that failed
  * @sweep: of flushes, which one
+ * @died: why the last lane ended
+ * @zeroes: a descriptor of /dev/zero; -1: there are no holes here
  */
 struct exo_pager {
 	struct exo *x;
@@ -146,7 +149,9 @@ struct exo_pager {
 	int expectation;
 	int error;
 	uint64_t failed;
-	uint8_t sweep;
+	uint64_t sweep;
+	int died;
+	int zeroes;
 	struct exo_pager_stats stats;
 };
 
@@ -175,14 +180,23 @@ void exo_pager_hide(struct exo_pager *p, const struct pager_slot *s);
 int exo_pager_apply(struct exo_pager *p);
 /* If the frames of @slot were taken, all that was in its slab is lost; returns whether. */
 bool exo_pager_check(struct exo_pager *p, uint32_t slot);
+/* The same, as far as the library knows it already: without asking the kernel. */
+static inline bool exo_pager_is_gone(struct exo_pager *p, uint32_t slot)
+{
+	uint64_t first;
+
+	return !exo_frames_capability(p->f, slot, &first) && exo_pager_check(p, slot);
+}
 /* The slot has no page any more, and is in no list. */
 void exo_pager_empty(struct exo_pager *p, struct pager_slot *s);
-/* The slots of a slab are no more. They are in no list and have no page. */
-void exo_pager_remove(struct exo_pager *p, uint32_t slab);
+/* The slots of a slab, which are in no list and have no page, are no more. Returns how many frames went. */
+uint64_t exo_pager_remove(struct exo_pager *p, uint32_t slab);
 
 /* pager-io.c */
 
+/* A lane that lives, and its lock. NULL: there is none, of _try: or none is free. */
 struct pager_lane *exo_lane_take(struct exo_pager *p);
+struct pager_lane *exo_lane_try(struct exo_pager *p);
 void exo_lane_give(struct pager_lane *lane);
 /* With both locks: commands for the page of @s are prepared. */
 void exo_lane_read(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s);
@@ -190,7 +204,10 @@ void exo_lane_write(struct exo_pager *p, struct pager_lane *lane, struct pager_s
 		    uint64_t from, uint64_t to);
 /* With both locks: hands over what was prepared. */
 void exo_lane_submit(struct exo_pager *p, struct pager_lane *lane);
-/* With the lane's: takes completions, and waits until there are some; 0: nothing is in flight. */
+/*
+ * With the lane's: takes completions, and waits until there are some; 0: nothing is in flight. If that
+ * fails, the lane has ended.
+ */
 int exo_lane_wait(struct exo_pager *p, struct pager_lane *lane);
 /* With the lane's: takes those that there are. */
 int exo_lane_reap(struct exo_pager *p, struct pager_lane *lane);
@@ -198,6 +215,13 @@ int exo_lane_reap(struct exo_pager *p, struct pager_lane *lane);
 void exo_lanes_reap(struct exo_pager *p);
 /* With neither: all that is in flight now ends. */
 void exo_lanes_drain(struct exo_pager *p);
+/* The same, and all lanes are locked, so that nothing new begins; and not any more. */
+void exo_lanes_stop(struct exo_pager *p);
+void exo_lanes_go(struct exo_pager *p);
+/* With the lane's: it ends, because of @error. */
+void exo_lane_end(struct exo_pager *p, struct pager_lane *lane, int error);
+/* Commands for a page, at most. */
+uint32_t exo_lane_commands(const struct exo_pager *p);
 /* Slots whose commands fit into the lane's queue now. */
 uint32_t exo_lane_room(const struct exo_pager *p, const struct pager_lane *lane);
 

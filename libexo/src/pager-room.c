@@ -110,6 +110,8 @@ void exo_room_wash(struct exo_pager *p, struct pager_lane *lane, uint32_t slot)
 	struct pager_slot *s = &p->slots[slot];
 	uint64_t from, to;
 
+	if (exo_pager_is_gone(p, slot))
+		return;
 	exo_pager_unlist(p, LIST_INACTIVE, slot);
 	exo_room_dirty(p, s, &from, &to);
 	if (from == to) {
@@ -172,6 +174,21 @@ void exo_room_tend(struct exo_pager *p, struct pager_lane *lane)
 	}
 }
 
+/* The policy has nothing to offer, and nobody is busy with anything that may be of use: any will do. */
+static bool deactivate_any(struct exo_pager *p)
+{
+	for (uint32_t i = 0; i < p->slots_nr; i++) {
+		if (p->slots[i].state != SLOT_ACTIVE || p->slots[i].pins || p->slots[i].writing)
+			continue;
+		p->o.policy->leave(p->policy, i);
+		if (!exo_room_deactivate(p, i))
+			continue;
+		exo_pager_apply(p);
+		return true;
+	}
+	return false;
+}
+
 /* Nothing will come of waiting: all that there is stays. */
 static bool is_hopeless(const struct exo_pager *p)
 {
@@ -187,7 +204,7 @@ static bool is_hopeless(const struct exo_pager *p)
 
 static void wait_for_some(struct exo_pager *p, struct pager_lane *lane)
 {
-	bool mine = exo_queue_in_flight(lane->q);
+	bool mine = lane->q && exo_queue_in_flight(lane->q);
 
 	pthread_mutex_unlock(&p->lock);
 	if (mine)
@@ -208,13 +225,15 @@ int exo_room_wait(struct exo_pager *p, struct pager_lane *lane, uint32_t *slot)
 		/* Each was tried, and cannot be written. */
 		if (p->failed - failed > p->held)
 			return p->error ? p->error : -EIO;
-		if (!p->listed[LIST_INACTIVE])
-			deactivate(p, PAGER_BATCH);
+		if (!p->listed[LIST_INACTIVE] && !deactivate(p, PAGER_BATCH) && !p->washing)
+			deactivate_any(p);
 		wash_some(p, lane);
 		if (ready(p))
 			continue;
 		if (is_hopeless(p))
 			return -ENOBUFS;
 		wait_for_some(p, lane);
+		if (!lane->q)
+			return p->died;
 	}
 }

@@ -3,14 +3,19 @@
  * Pagers: beginning and end, slots, and what they show in the window. pager-private.h has the rest.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "pager-private.h"
+#include "store.h"
 
 #define LANE_DEPTH 64u
 #define READ_AHEAD (128u << 10)
+#define READ_AHEAD_MAX (1u << 20)
+#define MEMORY_MAX (64ull << 30)
 
 /* ---- lists of slots ---- */
 
@@ -97,18 +102,21 @@ static void sort_ops(struct exo_pager *p)
 }
 
 /* What was not done has an effect here. Returns whether it is as it should be all the same. */
-static bool undo(struct exo_pager *p, const struct exo_window_op *op)
+static bool undo(struct exo_pager *p, const struct exo_window_op *op, int r)
 {
 	struct pager_slot *s = exo_pager_slot(p, op->first / p->entries);
 
-	if (!s)
+	if (!s || exo_pager_check(p, exo_pager_number(p, s)))
+		return true;
+	/* A marker had no entry yet: it cannot be touched as it is. */
+	if (!op->access && r == -ENOENT)
 		return true;
 	if (!op->access && s->state == SLOT_INACTIVE && !s->writing) {
 		exo_pager_unlist(p, LIST_INACTIVE, exo_pager_number(p, s));
 		s->state = SLOT_ACTIVE;
 		p->o.policy->enter(p->policy, exo_pager_number(p, s), s->page, EXO_ENTER_RESCUED);
 	}
-	return exo_pager_check(p, exo_pager_number(p, s)) || !op->access;
+	return !op->access;
 }
 
 int exo_pager_apply(struct exo_pager *p)
@@ -126,7 +134,7 @@ int exo_pager_apply(struct exo_pager *p)
 		at += done;
 		if (!r || r == -EINTR)
 			continue;
-		if (!undo(p, &p->ops[at++]))
+		if (!undo(p, &p->ops[at++], r))
 			error = r;
 	}
 	return error;
@@ -134,14 +142,15 @@ int exo_pager_apply(struct exo_pager *p)
 
 /* ---- frames that go ---- */
 
-void exo_pager_remove(struct exo_pager *p, uint32_t slab)
+uint64_t exo_pager_remove(struct exo_pager *p, uint32_t slab)
 {
 	uint32_t n = exo_frames_per_slab(p->f);
+	uint64_t frames = exo_frames_release(p->f, slab);
 
 	for (uint32_t i = slab * n; i < (slab + 1) * n; i++)
 		p->slots[i].state = SLOT_GONE;
-	p->held -= n;
-	exo_frames_release(p->f, slab);
+	p->held -= frames ? n : 0;
+	return frames;
 }
 
 static void lose_slot(struct exo_pager *p, uint32_t slot)
@@ -156,14 +165,9 @@ static void lose_slot(struct exo_pager *p, uint32_t slot)
 		exo_pager_unlist(p, LIST_INACTIVE, slot);
 	else if (s->state == SLOT_INACTIVE)
 		p->washing--;
-	else if (s->state == SLOT_ACTIVE)
+	else if (s->state == SLOT_ACTIVE && !s->pins)
 		p->o.policy->leave(p->policy, slot);
-	if (s->state == SLOT_ACTIVE || s->state == SLOT_INACTIVE) {
-		p->stats.lost++;
-		/* Whether it was written to, nobody can say any more. */
-		if (p->writable)
-			p->error = -ESTALE;
-	}
+	p->stats.lost += s->page != PAGER_NOWHERE;
 	s->pins = 0;
 	exo_pager_empty(p, s);
 }
@@ -177,11 +181,14 @@ bool exo_pager_check(struct exo_pager *p, uint32_t slot)
 	if (p->slots[slot].state == SLOT_GONE)
 		return true;
 	query.cap = exo_frames_capability(p->f, slot, &first);
-	if (exo_sys_cap_query(exo_fd(p->x), &query) >= 0)
+	if (query.cap && exo_sys_cap_query(exo_fd(p->x), &query) >= 0)
 		return false;
 	for (uint32_t i = slab * n; i < (slab + 1) * n; i++)
 		lose_slot(p, i);
 	exo_pager_remove(p, slab);
+	/* What was written to, nobody can say any more: its entries have gone with their dirty bits. */
+	if (p->writable && !p->error)
+		p->error = -ESTALE;
 	return true;
 }
 
@@ -191,6 +198,9 @@ static int complete_sizes(struct exo *x, struct exo_pager_options *o)
 {
 	uint32_t block = exo_block_size(x);
 
+	if (o->store && (o->store->x != x || o->flags & EXO_PAGER_FRESH))
+		return exo_fail(x, -EINVAL, NULL,
+				"a store is of the pager's handle, and has its own zeroes");
 	if (o->store && (o->first || (o->page && o->page != exo_store_page(o->store))))
 		return exo_fail(x, -EINVAL, NULL, "a store has its own page and place");
 	if (!o->page)
@@ -220,11 +230,20 @@ static int check_sizes(struct exo *x, const struct exo_pager_options *o)
 				"the pager is larger than its %s: %llu bytes there, %llu here",
 				o->store ? "store" : "extent", (unsigned long long)room,
 				(unsigned long long)o->bytes);
-	if (o->memory / o->page < PAGER_PAGES_MIN || o->memory > 1ull << 36)
-		return exo_fail(x, -EINVAL, NULL, "a pager holds at least %u pages",
+	if (o->memory / o->page < PAGER_PAGES_MIN || o->memory > MEMORY_MAX)
+		return exo_fail(x, -EINVAL, NULL,
+				"a pager holds at least %u pages, and at most 64 GiB",
 				PAGER_PAGES_MIN);
 	if (o->lanes > EXO_PAGER_LANES_MAX || o->flags & ~EXO_PAGER_FRESH)
 		return exo_fail(x, -EINVAL, NULL, "options that a pager cannot have");
+	return 0;
+}
+
+static int check_policy(struct exo *x, const struct exo_policy *p)
+{
+	if (p->size < sizeof(*p) || !p->create || !p->destroy || !p->enter || !p->leave ||
+	    !p->victim)
+		return exo_fail(x, -EINVAL, NULL, "a policy lacks functions");
 	return 0;
 }
 
@@ -244,7 +263,9 @@ static int complete_options(struct exo *x, struct exo_pager_options *to,
 	to->policy = to->policy ? to->policy : exo_policy_lru();
 	if (!to->read_ahead)
 		to->read_ahead = to->page < READ_AHEAD ? READ_AHEAD / to->page : 1;
-	return 0;
+	if (to->read_ahead != EXO_READ_AHEAD_NONE && to->read_ahead > READ_AHEAD_MAX)
+		to->read_ahead = READ_AHEAD_MAX;
+	return check_policy(x, to->policy);
 }
 
 /* ---- beginning and end ---- */
@@ -254,8 +275,17 @@ static int open_lanes(struct exo_pager *p)
 	struct exo_queue_options o = { .size = sizeof(o), .depth = LANE_DEPTH };
 	int r = 0;
 
+	/* A read and a write of a page at the same time are the least. */
+	if (o.depth < 4 * exo_lane_commands(p))
+		o.depth = 4 * exo_lane_commands(p);
 	if (o.depth > exo_depth_max(p->x))
 		o.depth = exo_depth_max(p->x);
+	if (o.depth < 2 * exo_lane_commands(p))
+		return exo_fail(
+			p->x, -EINVAL, NULL,
+			"pages of %u bytes are too large for queues of %u and transfers of %u "
+			"bytes",
+			p->o.page, exo_depth_max(p->x), exo_transfer_max(p->x));
 	while (p->lanes_nr < p->o.lanes) {
 		struct pager_lane *lane = &p->lanes[p->lanes_nr];
 
@@ -340,10 +370,20 @@ static int fill_slots(struct exo_pager *p)
 	return 0;
 }
 
+static int open_zeroes(struct exo_pager *p)
+{
+	if (!p->o.store && !(p->o.flags & EXO_PAGER_FRESH))
+		return 0;
+	p->zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	return p->zeroes < 0 ? exo_fail(p->x, -errno, NULL, "cannot open /dev/zero") : 0;
+}
+
 static int set_up(struct exo_pager *p)
 {
 	int r = exo_window_create(p->x, p->o.bytes, &p->w);
 
+	if (!r)
+		r = open_zeroes(p);
 	if (!r)
 		r = open_lanes(p);
 	if (!r)
@@ -369,6 +409,7 @@ int exo_pager_create(struct exo *x, const struct exo_pager_options *options, str
 	if (!p)
 		return exo_fail(x, -ENOMEM, NULL, "no memory for a pager");
 	p->x = x;
+	p->zeroes = -1;
 	pthread_mutex_init(&p->lock, NULL);
 	r = complete_options(x, &p->o, options);
 	if (!r) {
@@ -395,9 +436,12 @@ void exo_pager_destroy(struct exo_pager *p)
 	exo_frames_cache_destroy(p->cache);
 	exo_frames_destroy(p->f);
 	for (uint32_t i = 0; i < p->lanes_nr; i++) {
-		exo_queue_destroy(p->lanes[i].q);
+		if (p->lanes[i].q)
+			exo_queue_destroy(p->lanes[i].q);
 		pthread_mutex_destroy(&p->lanes[i].lock);
 	}
+	if (p->zeroes >= 0)
+		close(p->zeroes);
 	if (p->policy)
 		p->o.policy->destroy(p->policy);
 	if (p->where)

@@ -377,6 +377,7 @@ bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t o
  *	emulated
  * @fate: what became of them
  * @spare: the program can do without it
+ * @kept: exo_give_up() leaves it
  * @busy: a command uses it; only while something is being given up
  * @freed: emulated, and only commands in flight still have it
  * @mine: registered memory of the program's, at any address and without chunks
@@ -393,6 +394,7 @@ struct exo_buf {
 	uint32_t frames;
 	enum exo_fate fate;
 	bool spare;
+	bool kept;
 	bool busy;
 	bool freed;
 	bool mine;
@@ -410,6 +412,11 @@ int exo_buf_place(struct exo *x, struct exo_buf *buf);
 void exo_buf_publish(struct exo *x, struct exo_buf *buf);
 void exo_buf_unplace(struct exo *x, struct exo_buf *buf);
 int exo_buf_return(struct exo *x, void *buf);
+/* As exo_buf_alloc_with() and exo_buf_capability(), by the handle. */
+int exo_buf_make(struct exo *x, size_t bytes, const struct exo_buf_options *options, void **buf);
+uint32_t exo_buf_frames(struct exo *x, const void *buf);
+/* exo_give_up() leaves it, whose user alone knows what is in it. Returns its offset. */
+uint64_t exo_buf_keep(struct exo *x, const void *buf);
 void exo_buf_unmap(const struct exo_buf *buf);
 void exo_buf_unlist(struct exo *x, struct exo_buf *buf);
 void exo_buf_release_all(struct exo *x);

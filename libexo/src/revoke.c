@@ -81,7 +81,7 @@ static uint64_t give_one(struct exo *x, uint32_t frames, bool spare)
 
 	pthread_mutex_lock(&x->lock);
 	for (buf = x->buf_first; buf; buf = buf->next) {
-		if (!buf->frames || buf->busy)
+		if (!buf->frames || buf->busy || buf->kept)
 			continue;
 		if (frames ? buf->frames == frames : buf->spare == spare && !buf->mine)
 			break;

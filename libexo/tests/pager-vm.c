@@ -18,6 +18,7 @@
 
 #include <libexo.h>
 
+#include "../src/store.h"
 #include "tap.h"
 
 #define MIB (1ull << 20)
@@ -278,6 +279,78 @@ static void fresh_pages_are_zero(void)
 	end();
 }
 
+/* What lies around a small write on the disk is not the page's. */
+static void fresh_pages_are_zero_around_a_write(void)
+{
+	struct exo_pager_options o = usual();
+	uint64_t wrong = 0;
+
+	begin();
+	for (uint64_t i = 0; i < BYTES / 8; i++)
+		at[i] = ~0ull;
+	must(exo_pager_flush(p));
+	end();
+	o.flags = EXO_PAGER_FRESH;
+	o.page = 65536;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	for (uint64_t i = 0; i < BYTES / 65536; i++)
+		at[i * 8192] = 1;
+	for (uint64_t i = 0; i < BYTES / 65536; i++)
+		wrong += at[i * 8192 + 4096] != 0;
+	CHECK_EQUAL(wrong, 0);
+	end();
+}
+
+static void each_flush_counts(void)
+{
+	struct exo_pager_options o = usual();
+	uint64_t before;
+
+	o.page = 65536;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	for (int i = 0; i < 255; i++)
+		must(exo_pager_flush(p));
+	at[0]++;
+	before = stats().writes;
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	CHECK_EQUAL(stats().writes - before, 1);
+	end();
+}
+
+static void touch(uint64_t page)
+{
+	(void)*(volatile uint64_t *)word(page);
+}
+
+/* Each pair begins a stream that nobody goes on with. */
+static void abandoned_streams_of(const struct exo_policy *policy)
+{
+	struct exo_pager_options o = usual();
+	uint64_t reads;
+
+	o.memory = MIB;
+	o.policy = policy;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	for (uint64_t i = 0; i + 1 < PAGES; i += 8) {
+		touch(i);
+		touch(i + 1);
+	}
+	for (int k = 0; k < 2; k++)
+		for (uint64_t i = 7; i < 512; i += 8)
+			touch(i);
+	reads = stats().reads;
+	for (uint64_t i = 7; i < 512; i += 8)
+		touch(i);
+	CHECK_EQUAL(stats().reads, reads);
+	end();
+}
+
+static void abandoned_streams_leave_room(void)
+{
+	abandoned_streams_of(exo_policy_lru());
+	abandoned_streams_of(exo_policy_fifo());
+}
+
 /* ---- the program's own policy ---- */
 
 static struct {
@@ -353,6 +426,46 @@ static void the_program_chooses(void)
 	CHECK_EQUAL(seen.slots, 0);
 }
 
+static uint32_t no_victim(void *state)
+{
+	(void)state;
+	return EXO_SLOT_NONE;
+}
+
+static void ignore_enter(void *state, uint32_t slot, uint64_t page, int how)
+{
+	(void)state;
+	(void)slot;
+	(void)page;
+	(void)how;
+}
+
+static void ignore_leave(void *state, uint32_t slot)
+{
+	(void)state;
+	(void)slot;
+}
+
+static void a_policy_without_victims_is_overruled(void)
+{
+	static const struct exo_policy own = {
+		.size = sizeof(own),
+		.arg = &seen,
+		.create = own_create,
+		.destroy = own_destroy,
+		.enter = ignore_enter,
+		.leave = ignore_leave,
+		.victim = no_victim,
+	};
+	struct exo_pager_options o = usual();
+
+	o.policy = &own;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	write_all(2);
+	CHECK_EQUAL(wrong_words(2), 0);
+	end();
+}
+
 /* ---- system calls ---- */
 
 static void system_calls_need_pins(void)
@@ -403,6 +516,21 @@ static void not_all_can_be_pinned(void)
 	CHECK_EQUAL(exo_pager_pin(p, at, MEMORY / 2), 0);
 	exo_pager_unpin(p, at, MEMORY / 2);
 	CHECK_EQUAL(exo_pager_pin(p, (char *)at + BYTES, 1), -EINVAL);
+	end();
+}
+
+/* First in, first out: what came first stays, and what came later has to go in its place. */
+static void what_is_pinned_is_in_nobodys_way(void)
+{
+	struct exo_pager_options o = usual();
+
+	o.policy = exo_policy_fifo();
+	o.memory = MIB;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	CHECK_EQUAL(exo_pager_pin(p, at, 32 * PAGE), 0);
+	for (uint64_t i = 0; i < 1000; i++)
+		touch(i * 3);
+	exo_pager_unpin(p, at, 32 * PAGE);
 	end();
 }
 
@@ -585,6 +713,78 @@ static void threads_share_it(void)
 	end();
 }
 
+/* Each has its own pages, and says what it finds there; somebody else flushes all the time. */
+static uint32_t written[STORE_PAGES];
+static bool enough;
+
+static void *write_own(void *arg)
+{
+	uint64_t random = (uintptr_t)arg * 77 + 5, wrong = 0;
+
+	for (int i = 0; i < 4000; i++) {
+		uint64_t page = next_random(&random) % 110 * 4 + (uintptr_t)arg;
+
+		wrong += at[page * PAGE / 8] != written[page];
+		at[page * PAGE / 8] = ++written[page];
+	}
+	CHECK_EQUAL(wrong, 0);
+	return NULL;
+}
+
+static void *flush_all_the_time(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&enough, __ATOMIC_RELAXED))
+		CHECK_EQUAL(exo_pager_flush(p), 0);
+	return NULL;
+}
+
+static uint64_t wrong_pages(void)
+{
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < STORE_PAGES; i++)
+		wrong += at[i * PAGE / 8] != written[i];
+	return wrong;
+}
+
+static void threads_write_while_a_store_commits(void)
+{
+	pthread_t writers[3], flusher;
+
+	format_store();
+	begin_in_store();
+	for (uintptr_t i = 0; i < 3; i++)
+		CHECK(!pthread_create(&writers[i], NULL, write_own, (void *)i));
+	CHECK(!pthread_create(&flusher, NULL, flush_all_the_time, NULL));
+	for (int i = 0; i < 3; i++)
+		pthread_join(writers[i], NULL);
+	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+	pthread_join(flusher, NULL);
+	CHECK_EQUAL(wrong_pages(), 0);
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	end_in_store();
+	begin_in_store();
+	CHECK_EQUAL(wrong_pages(), 0);
+	end_in_store();
+}
+
+static void a_commit_that_failed_is_repeated(void)
+{
+	format_store();
+	begin_in_store();
+	*word(1) = 1;
+	must(exo_pager_flush(p));
+	*word(1) = 2;
+	/* As after a root that could not be written. */
+	store->doubt = store->changed = true;
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	end_in_store();
+	begin_in_store();
+	CHECK_EQUAL(*word(1), 2);
+	end_in_store();
+}
+
 /* ---- less memory ---- */
 
 static void it_gives_up_what_is_asked(void)
@@ -648,6 +848,91 @@ static void it_lives_on_when_frames_are_taken(void)
 	/* What was not may have been in them. */
 	CHECK_EQUAL(exo_pager_flush(p), -ESTALE);
 	CHECK_EQUAL(exo_pager_flush(p), 0);
+	end();
+}
+
+/* Nobody touched anything since: the flush has to look for itself. */
+static void a_flush_notices_what_was_taken(void)
+{
+	struct exo_cap_drop drop = { 0 };
+
+	begin();
+	for (uint64_t i = 0; i < 1900; i++)
+		*word(i) = 1;
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	for (uint64_t i = 0; i < 1900; i++)
+		*word(i) = 2;
+	drop.cap = some_frames();
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	CHECK_EQUAL(exo_pager_flush(p), -ESTALE);
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	end();
+}
+
+static void fresh_pages_come_where_frames_are(void)
+{
+	struct exo_pager_options o = usual();
+	struct exo_cap_drop drop = { 0 };
+
+	o.flags = EXO_PAGER_FRESH;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	touch(0);
+	drop.cap = some_frames();
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	for (uint64_t i = 0; i < PAGES; i++)
+		CHECK_EQUAL(*word(i), 0);
+	CHECK_EQUAL(stats().pages, 1536);
+	end();
+}
+
+/* The number of a capability that is gone is the next one's. */
+static void what_is_asked_back_is_not_given_behind_its_back(void)
+{
+	struct exo_asked asked = { .type = EXO_TYPE_FRAMES };
+	struct exo_cap_drop drop = { 0 };
+	struct exo_queue *q;
+	uint64_t changed = 0, *words;
+	void *buf;
+
+	begin();
+	must(exo_queue_create(x, NULL, &q));
+	write_all(8);
+	must(exo_pager_flush(p));
+	asked.cap = some_frames();
+	CHECK_EQUAL(exo_give_up(x, &asked), 0);
+	drop.cap = asked.cap;
+	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	CHECK_EQUAL(wrong_words(8), 0);
+	must(exo_buf_alloc(q, 2 * MIB, &buf));
+	words = buf;
+	for (uint64_t i = 0; i < 2 * MIB / 8; i++)
+		words[i] = 0xa5;
+	write_all(9);
+	CHECK_EQUAL(wrong_words(9), 0);
+	for (uint64_t i = 0; i < 2 * MIB / 8; i++)
+		changed += words[i] != 0xa5;
+	CHECK_EQUAL(changed, 0);
+	end();
+}
+
+static void it_gives_up_under_its_threads(void)
+{
+	pthread_t threads[THREADS];
+	struct exo_pager_options o = usual();
+	uint64_t sum = 0;
+
+	o.flags = EXO_PAGER_FRESH;
+	o.lanes = 3;
+	begin_with(EXO_READ | EXO_WRITE, &o);
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CHECK(!pthread_create(&threads[i], NULL, add_everywhere, (void *)i));
+	for (int i = 0; i < 3; i++)
+		CHECK_EQUAL(exo_pager_give_up(p, 512), 512);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (uint64_t page = 0; page < PAGES; page++)
+		sum += at[page * PAGE / 8];
+	CHECK_EQUAL(sum, THREADS * TURNS);
 	end();
 }
 
@@ -722,8 +1007,26 @@ static void unasked_it_is_a_bus_error(void)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
 }
 
+static void nobody_is_deaf_to_it(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct exo_pager_options o = usual();
+
+		signal(SIGBUS, SIG_IGN);
+		begin_with(EXO_READ, &o);
+		*word(9) = 1;
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+}
+
 static void nonsense_is_refused(void)
 {
+	static const struct exo_policy empty = { .size = sizeof(empty) };
 	static const struct {
 		struct exo_pager_options o;
 		int r;
@@ -740,6 +1043,7 @@ static void nonsense_is_refused(void)
 		{ { .memory = MEMORY, .flags = 2 }, -EINVAL },
 		{ { .memory = ~0ull }, -EINVAL },
 		{ { .memory = 100 * MIB }, -EDQUOT },
+		{ { .memory = MEMORY, .policy = &empty }, -EINVAL },
 	};
 
 	must(exo_open(name, EXO_READ | EXO_WRITE, &x));
@@ -768,20 +1072,39 @@ int main(void)
 		TEST(prefetched_pages_need_no_touch, "what is prefetched is there"),
 		TEST(fresh_pages_are_zero,
 		     "a fresh pager begins with zeroes, whatever is on the disk"),
+		TEST(fresh_pages_are_zero_around_a_write,
+		     "and are zero around what was written to them"),
+		TEST(each_flush_counts, "the 256th flush is as good as the first"),
+		TEST(abandoned_streams_leave_room,
+		     "streams that nobody goes on with leave room for others"),
 		TEST(the_program_chooses, "the program's own policy is asked"),
+		TEST(a_policy_without_victims_is_overruled,
+		     "a policy that has no victim is overruled"),
 		TEST(system_calls_need_pins, "system calls reach what is pinned, and nothing else"),
 		TEST(not_all_can_be_pinned, "some pages have to be left to the others"),
+		TEST(what_is_pinned_is_in_nobodys_way, "what is pinned is in nobody's way"),
 		TEST(a_flush_is_all_or_nothing, "in a store a flush is all or nothing"),
 		TEST(killed_at_any_instant_there_is_a_whole_pass,
 		     "killed at any instant, there is what the last flush left"),
 		TEST(threads_share_it, "threads lose nothing to each other"),
+		TEST(threads_write_while_a_store_commits, "threads write while a store commits"),
+		TEST(a_commit_that_failed_is_repeated,
+		     "a commit that failed at its last step is repeated"),
 		TEST(it_gives_up_what_is_asked, "it gives up slabs and loses nothing"),
 		TEST(pinned_pages_are_not_given_up, "it does not give up what is pinned"),
 		TEST(it_lives_on_when_frames_are_taken,
 		     "frames taken by force: it says so, and goes on"),
+		TEST(a_flush_notices_what_was_taken,
+		     "a flush says that written pages were taken, though nobody touched them"),
+		TEST(fresh_pages_come_where_frames_are,
+		     "pages of zeroes come to frames that are there"),
+		TEST(what_is_asked_back_is_not_given_behind_its_back,
+		     "the library gives none of its frames to others"),
+		TEST(it_gives_up_under_its_threads, "it gives up while threads touch all of it"),
 		TEST(a_reader_cannot_write, "without the write right a write is an error"),
 		TEST(without_its_extent_it_says_so, "without its extent a touch is an error"),
 		TEST(unasked_it_is_a_bus_error, "an error that nobody asked for is SIGBUS"),
+		TEST(nobody_is_deaf_to_it, "also for who ignores SIGBUS"),
 		TEST(nonsense_is_refused, "options that make no sense are refused"),
 	};
 

@@ -5,8 +5,8 @@
  * A *page* here is the program's: 4 KiB to 2 MiB, a power of two, of frames that lie side by side in
  * the program and in buffer space, so that one command moves it and one operation maps it. The
  * kernel is asked for slabs of 2 MiB (or of the limit, rounded up to a power of two, if that is less),
- * each a buffer of exo_buf_alloc(), so what holds of buffers holds of slabs: asked back, given
- * up, taken (<libexo/revoke.h>).
+ * each a buffer of exo_buf_alloc(). When frames are asked back exo_give_up() leaves slabs (<libexo/revoke.h>):
+ * what is in them, whoever uses the pages knows.
  *
  * Pages are numbered: page n is page n % exo_frames_per_slab() of slab n / exo_frames_per_slab().
  * Threads take them from caches of their own, which go to the allocator, and its lock, only for
@@ -54,7 +54,7 @@ struct exo_frames_options {
 /**
  * exo_frames_create - a new allocator, which holds nothing yet
  * @q: a queue of the handle whose pool the frames come from; the handle must outlive the
- *	allocator, and @q must, as exo_buf_alloc() needs one
+ *	allocator, @q need not
  * @options: or NULL
  * @out: the allocator, for exo_frames_destroy(); NULL on failure
  *

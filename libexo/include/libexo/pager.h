@@ -16,8 +16,7 @@
  *	exo_pager_flush(p);				written, durable
  *
  * Pages are 4 KiB to 2 MiB, of the program's choice: a page is read by one command (or a few, beyond
- * exo_transfer_max()), mapped by one operation, and takes part in eviction as a whole. Of a page that
- * is larger than 4 KiB only what lies between its first and last dirty 4 KiB is written.
+ * exo_transfer_max()), mapped by one operation, and takes part in eviction as a whole.
  *
  * In a store (<libexo/store.h>) exo_pager_flush() is atomic: after a crash there is what the last
  * flush left, never a mixture. Without one pages are written in their places, whenever their frames
@@ -26,7 +25,11 @@
  * Rules. A system call that is handed a page that is not there fails with EFAULT: exo_pager_pin()
  * first. So does O_DIRECT with any (no kernel takes references to frames of a window). A signal handler
  * must not touch the window if the thread it interrupts may be doing so; neither may arguments of
- * libexo's own functions lie in it. A child of fork() has none of it.
+ * libexo's own functions lie in it. A child of fork() has none of it. A touch that is served takes some
+ * KiB of the thread's stack.
+ *
+ * When frames are asked back, exo_give_up() leaves those of a pager: a program that wants to comply has a
+ * function of exo_on_revoke() that calls exo_pager_give_up().
  */
 #ifndef LIBEXO_PAGER_H
 #define LIBEXO_PAGER_H
@@ -46,7 +49,8 @@ struct exo_store;
 #define EXO_PAGER_LANES_MAX 16
 
 /* flags of struct exo_pager_options */
-#define EXO_PAGER_FRESH (1u << 0) /* what is on the disk is of no interest: pages begin as zeroes */
+#define EXO_PAGER_FRESH \
+	(1u << 0) /* what is on the disk is of no interest: pages begin as zeroes. Not in a store */
 
 #define EXO_READ_AHEAD_NONE (~0u)
 
@@ -78,7 +82,7 @@ typedef void (*exo_pager_error_fn)(void *arg, void *address, int error);
  * @policy: which page goes next; NULL: exo_policy_lru(). A page counts as used when it enters, and when
  *	it is touched as a victim
  * @store: where pages are; NULL: one after the other from @first. It must outlive the pager, and
- *	belongs to it until then
+ *	belongs to it until then. Opened on the same handle
  * @on_error: or NULL: SIGBUS for the thread
  * @arg: for @on_error
  */
@@ -134,7 +138,8 @@ uint32_t exo_pager_page(const struct exo_pager *p);  /* bytes of a page */
  *
  * Returns 0, or the first error of a write since the last flush: -ESTALE frames were taken by force that
  * had been written to, which is lost; or what exo_flush() and exo_store_commit() return. What could
- * not be written stays in memory, and is tried again by the next. Threads: safe.
+ * not be written stays in memory, and is tried again by the next. If it was the device's Flush that failed,
+ * nobody knows which of the pages that were written before are durable. Threads: safe.
  */
 int exo_pager_flush(struct exo_pager *p);
 
@@ -160,7 +165,7 @@ void exo_pager_unpin(struct exo_pager *p, const void *at, size_t bytes);
  * @at: in the window
  * @bytes: of it
  *
- * Does not wait. As many as there are frames for that are free or clean; the rest is read when touched.
+ * Does not wait, and does nothing if all lanes are busy. As many as there are frames for that are free or clean; the rest is read when touched.
  *
  * Returns how many reads it began, or -EINVAL not in the window. Threads: safe.
  */

@@ -13,7 +13,7 @@
  *	   nothing in them is needed. That is all that "clean" can mean today:
  *	   nobody knows whether the program wrote to a buffer since it was last
  *	   written to disk
- *	2. then any other
+ *	2. then any other, but slabs of <libexo/frame.h>: a pager's and a cache's
  *
  * but never one of a command that is prepared, or in flight, that is, not reaped;
  * if the library cannot tell which those are, it gives up none. What is left
