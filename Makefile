@@ -110,7 +110,7 @@ help:
 ## make              library, tools and the module for the running kernel (KDIR= for another)
 ## make demo         the whole story in a virtual machine; DISK=image.raw: on your own image,
 ##                   which stays as it is (writes go to a temporary file)
-## make check        everything that is tested, in 20 to 30 minutes; `N passed, N failed, N skipped`
+## make check        everything that is tested, in about 15 minutes; `N passed, N failed, N skipped`
 ## make check-debug  the same tests on a kernel with KASAN, lockdep, kmemleak (builds it once)
 ## make fuzz         random inputs for MINUTES=10 to the module on that kernel, led by what they reach
 ## make shell        a shell in the virtual machine, with the tree
