@@ -2,8 +2,8 @@
 /*
  * One page of the index: entries, a key and a value each, and a table of where they are.
  *
- * What a page holds may be an attack. bucket_state() looks at its head, and each function at the entries
- * that it uses: nothing is read or written outside the page. All numbers are little-endian.
+ * What a page holds may be an attack. bucket_state() looks at its head, and each function at the
+ * entries that it uses: nothing is read or written outside the page. All numbers are little-endian.
  *
  *	| seal 8 | count 2 | low 2 | flags 4 | slots, 4 bytes each -> ... <- entries |
  *
@@ -68,7 +68,7 @@ enum bucket_state {
 
 enum bucket_state bucket_state(const struct bucket *b, uint64_t seal);
 
-/* Whether all slots of a valid page lead to entries, and these fill it without a gap or an overlap. */
+/* Whether all slots of a valid page lead to entries that fill it without a gap or an overlap. */
 bool bucket_whole(const struct bucket *b);
 
 /* An empty page of that seal. */

@@ -3,8 +3,9 @@
  * Looking at all of an index, and putting in order what a crash or somebody else has left.
  *
  * Pages that are broken become empty first. Then each entry is searched for as anybody would: if
- * the search comes to another place it is taken out where it is, and put anew unless there is one of that
- * key already. So entries whose marks were lost come back, and of two of one key the first stays.
+ * the search comes to another place it is taken out where it is, and put anew unless there is one
+ * of that key already. So entries whose marks were lost come back, and of two of one key the first
+ * stays.
  */
 #include <string.h>
 

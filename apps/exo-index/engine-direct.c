@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pages through pread() and pwrite() with O_DIRECT, and a pool of buffers of one's own: what a program
- * does that wants to say what stays in memory, and has nothing but system calls for it.
+ * Pages through pread() and pwrite() with O_DIRECT, and a pool of buffers of one's own: what a
+ * program does that wants to say what stays in memory, and has nothing but system calls for it.
  *
- * Frames are found by a hash table of chains, and go by CLOCK: the hand passes who was used since it
- * came by last. Who is dirty is written when it goes, or by a flush, in the order of the disk.
+ * Frames are found by a hash table of chains, and go by CLOCK: the hand passes who was used since
+ * it came by last. Who is dirty is written when it goes, or by a flush, in the order of the disk.
  */
 #define _GNU_SOURCE 1
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pages through a pager of libexo on an extent: a touch of one that is not in memory calls the pager, in
- * this program, which reads it with a queue of its own.
+ * Pages through a pager of libexo on an extent: a touch of one that is not in memory calls the
+ * pager, in this program, which reads it with a queue of its own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static const struct pages_ops exo_ops = {
 	.close = exo_close_pages,
 };
 
-/* There is no way back into a function that has just touched the page: that is the end, with a reason. */
+/* Whoever touched it cannot be told, and cannot go on: that is the end, with a reason. */
 static void on_error(void *arg, void *address, int error)
 {
 	struct paged *e = arg;

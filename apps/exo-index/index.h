@@ -3,10 +3,10 @@
  * A persistent hash index: keys of 1 to KEY_MAX_BYTES bytes, each with a value of up to
  * VALUE_MAX_BYTES.
  *
- * Page 0 is the header, pages 1 to N are buckets (N a power of two). A key belongs into the bucket that
- * its hash names; if that is full into the next, and so on, INDEX_PROBES buckets at most. A bucket that
- * was passed by says so, which is where a search ends that finds no such mark. Buckets are sealed with the
- * store's random id, so that a new store is made by writing its header alone.
+ * Page 0 is the header, pages 1 to N are buckets (N a power of two). A key belongs into the bucket
+ * that its hash names; if that is full into the next, and so on, INDEX_PROBES buckets at most. A
+ * bucket that was passed by says so, which is where a search ends that finds no such mark. Buckets
+ * are sealed with the store's random id, so that a new store is made by writing its header alone.
  *
  * While an index is open for writing its header says so. One that was left like that, by a crash,
  * is not opened again (-EUCLEAN) before index_check() has put it in order.
@@ -60,7 +60,7 @@ int index_create(struct pages *pages, uint64_t buckets, bool force);
  */
 int index_open(struct index *ix, struct pages *pages, bool write);
 
-/* All that was put is durable, and then the index is closed: 0, or it is not. Of one that is only read: 0. */
+/* What was put becomes durable, then the index is closed. One that is only read: nothing to do. */
 int index_close(struct index *ix);
 
 /* Insert, or give another value. Also -EMSGSIZE the lengths, -ENOSPC no room: all is as before. */

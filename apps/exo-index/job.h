@@ -45,7 +45,7 @@ struct job {
 /* 0, or a negative errno: -EBADMSG something that was read is not what was written. */
 int job_run(struct job *j);
 
-/* The rest of the time is the program's: a number that depends on @seed and @n alone, in good disorder. */
+/* A number that depends on @seed and @n alone, and looks random. */
 uint64_t job_number(uint64_t seed, uint64_t n);
 
 #endif

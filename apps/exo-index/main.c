@@ -2,8 +2,8 @@
 /*
  * exo-index: a persistent hash index of more than fits into memory.
  *
- * The ways through it: commands.c and load.c (what a person asks for), index.c (keys and buckets), bucket.c
- * (one page), engine-*.c (where pages come from); job.c is what bench measures.
+ * The ways through it: commands.c and load.c (what a person asks for), index.c (keys and buckets),
+ * bucket.c (one page), engine-*.c (where pages come from); job.c is what bench measures.
  */
 #include <stdio.h>
 #include <string.h>

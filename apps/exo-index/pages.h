@@ -2,8 +2,8 @@
 /*
  * Numbered pages of 4 KiB, more than fit into memory: all that the index knows of what is below it.
  *
- * Three engines provide them (engine-*.c). Two have an address for every page, so that getting one is
- * arithmetic and what else it takes happens in a fault; the third has a pool of buffers, and is
+ * Three engines provide them (engine-*.c). Two have an address for every page, so that getting one
+ * is arithmetic and what else it takes happens in a fault; the third has a pool of buffers, and is
  * asked. The pointer to a page is good until the next call here.
  */
 #ifndef EXO_INDEX_PAGES_H

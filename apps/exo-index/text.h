@@ -31,8 +31,8 @@ struct record {
  * @f: from where
  * @r: filled in
  *
- * Returns 1, 0 the end, or -EMSGSIZE it is too long for an entry, or has no key, -EILSEQ a backslash
- * before something else, or the errno of a read.
+ * Returns 1, 0 the end, or -EMSGSIZE it is too long for an entry, or has no key, -EILSEQ a
+ * backslash before something else, or the errno of a read.
  */
 int text_read(FILE *f, struct record *r);
 

@@ -14,7 +14,7 @@
 /**
  * struct plain - the pages
  * @bytes: of all
- * @window: the page that was got last; that of another number frees it, so that ASan sees a use of it
+ * @window: the page that was got last; the next frees it, so that ASan sees a use of it
  * @number: its number
  * @left: calls of get until one fails; -1: none does
  * @flushes: so far
