@@ -34,7 +34,7 @@ static void exo_stats(struct pages *p, struct pages_stats *stats)
 	struct exo_pager_stats s = { .size = sizeof(s) };
 
 	exo_pager_get_stats(((struct paged *)p)->pager, &s);
-	stats->misses = s.faults - s.rescues;
+	stats->misses = s.reads - s.ahead;
 	stats->read_bytes = s.reads * PAGE_BYTES;
 	stats->written_bytes = s.writes * PAGE_BYTES;
 }
