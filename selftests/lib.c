@@ -166,11 +166,12 @@ __u64 frames_used(int fd)
 
 __u64 frames_used_soon(int fd, __u64 expected)
 {
-	__u64 end = now_ms() + 20000;
+	__u64 end = now_ms() + 20000, used;
 
-	while (frames_used(fd) != expected && now_ms() < end)
+	/* What was seen is what counts: a call under way may take a frame the next moment. */
+	while ((used = frames_used(fd)) != expected && now_ms() < end)
 		usleep(1000);
-	return frames_used(fd);
+	return used;
 }
 
 static int claim(int fd, __u32 type, __u32 address, __u32 *cap)
