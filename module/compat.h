@@ -29,6 +29,19 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 }
 #endif
 
+/* The mark of a write tracker is that of others, too, from 7.3 on. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#define pte_clear_uffd pte_clear_uffd_wp
+#endif
+
+/*
+ * Later kernels need not export it (7.2 does not). A page table that is made to be looked into has
+ * nothing in it.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define apply_to_existing_page_range apply_to_page_range
+#endif
+
 /*
  * Makes an entry that is present and read-only writable, under the page table's lock. That
  * of a write tracker (userfaultfd) is not left on what can be written. CPUs that have the old one
@@ -37,7 +50,7 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 static inline void exo_pte_allow_write(struct vm_area_struct *vma, unsigned long addr, pte_t *pte,
 				       pte_t old)
 {
-	pte_t new = pte_mkwrite_novma(pte_clear_uffd_wp(old));
+	pte_t new = pte_mkwrite_novma(pte_clear_uffd(old));
 
 #ifdef CONFIG_X86
 	set_pte_at(vma->vm_mm, addr, pte, pte_clear_saveddirty(new));
