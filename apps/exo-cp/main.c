@@ -7,15 +7,13 @@
  */
 #include <stdio.h>
 
+#include "cmdline.h"
 #include "extent.h"
 #include "file.h"
 #include "flow.h"
 #include "plan.h"
 #include "report.h"
 #include "stop.h"
-
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 
 typedef unsigned long long ull;
 

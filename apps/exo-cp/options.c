@@ -3,13 +3,11 @@
  * The command line of exo-cp. What cannot work is refused here, in a sentence that names
  * the option; what depends on SOURCE and DESTINATION is checked by plan.c.
  */
-#include <ctype.h>
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cmdline.h"
+#include "number.h"
 #include "options.h"
 
 static const char help[] =
@@ -97,30 +95,11 @@ bool options_is_extent(const char *name)
 
 int options_number(const char *text, struct number *number)
 {
-	static const char suffixes[] = "KMGT";
-	const char *suffix;
-	char *end;
-	int shift = 0;
+	const char *behind = text;
 
-	/* strtoull() would take a sign, and space before it. */
-	if (!isdigit((unsigned char)*text))
-		return -1;
-	errno = 0;
-	number->n = strtoull(text, &end, 10);
-	number->blocks = !strcmp(end, "b");
-	number->given = true;
-	if (errno)
-		return -1;
-	if (*end && !number->blocks) {
-		suffix = strchr(suffixes, toupper((unsigned char)*end));
-		if (!suffix || end[1])
-			return -1;
-		shift = 10 * (suffix - suffixes + 1);
-	}
-	if (number->n > UINT64_MAX >> shift)
-		return -1;
-	number->n <<= shift;
-	return 0;
+	*number = (struct number){ .given = true };
+	number->blocks = !number_digits(&behind, &number->n) && !strcmp(behind, "b");
+	return number->blocks ? 0 : number_bytes(text, 0, UINT64_MAX, &number->n);
 }
 
 static int set_bytes(struct number *number, const char *text)
@@ -130,21 +109,11 @@ static int set_bytes(struct number *number, const char *text)
 
 static int set_depth(unsigned int *depth, const char *text)
 {
-	struct number number;
+	uint64_t n;
 
-	if (options_number(text, &number) || number.blocks || !number.n || number.n > DEPTH_MAX)
+	if (number_bytes(text, 1, DEPTH_MAX, &n))
 		return -1;
-	*depth = number.n;
-	return 0;
-}
-
-static int set_size(uint64_t *size, const char *text)
-{
-	struct number number;
-
-	if (options_number(text, &number) || number.blocks || !number.n || number.n > UINT32_MAX)
-		return -1;
-	*size = number.n;
+	*depth = n;
 	return 0;
 }
 
@@ -179,7 +148,7 @@ static int set(struct options *o, int option, const char *arg)
 	case OPT_DEPTH:
 		return set_depth(&o->depth, arg);
 	case OPT_SIZE:
-		return set_size(&o->size, arg);
+		return number_bytes(arg, 1, UINT32_MAX, &o->size);
 	case OPT_PROGRESS:
 		o->progress = true;
 		return 0;
@@ -220,23 +189,16 @@ int options_parse(int argc, char **argv, struct options *o, char *why, size_t si
 	int option, index;
 
 	*o = (struct options){ .depth = DEPTH_DEFAULT };
-	opterr = 0;
-	optind = 0; /* glibc: begin anew, for the unit tests */
-	while ((option = getopt_long(argc, argv, ":", long_options, &index)) >= 0) {
-		if (option == ':') {
-			snprintf(why, size, "%s wants an argument", argv[optind - 1]);
+	cmdline_begin();
+	while ((option = cmdline_next(argc, argv, long_options, &index, why, size)) !=
+	       CMDLINE_END) {
+		if (option == CMDLINE_WRONG)
 			return -1;
-		}
-		if (option == '?') {
-			snprintf(why, size, "there is no option %s", argv[optind - 1]);
-			return -1;
-		}
 		if (!set(o, option, optarg))
 			continue;
 		if (optarg)
-			snprintf(why, size, "--%s cannot be %s", long_options[index].name, optarg);
-		else
-			snprintf(why, size, "--offload and --no-offload exclude each other");
+			return cmdline_refuse(&long_options[index], optarg, why, size);
+		snprintf(why, size, "--offload and --no-offload exclude each other");
 		return -1;
 	}
 	return check_names(o, argc - optind, argv + optind, why, size);

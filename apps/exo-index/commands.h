@@ -6,10 +6,8 @@
 #ifndef EXO_INDEX_COMMANDS_H
 #define EXO_INDEX_COMMANDS_H
 
+#include "cmdline.h"
 #include "options.h"
-
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 
 struct pages;
 

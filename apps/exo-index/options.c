@@ -3,14 +3,11 @@
  * The command line of exo-index. What cannot work is refused here, in a sentence that names the
  * option; what depends on the store is checked later.
  */
-#define _GNU_SOURCE 1
-#include <ctype.h>
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "cmdline.h"
+#include "number.h"
 #include "options.h"
 #include "pages.h"
 
@@ -101,35 +98,9 @@ void options_help(void)
 	fputs(help, stdout);
 }
 
-/* A number, @least to @most, with K, M, G or T behind it. */
-static int number(const char *text, uint64_t least, uint64_t most, uint64_t *n)
-{
-	static const char suffixes[] = "KMGT";
-	const char *suffix;
-	char *end;
-	int shift = 0;
-
-	if (!isdigit((unsigned char)*text))
-		return -1;
-	errno = 0;
-	*n = strtoull(text, &end, 10);
-	if (errno)
-		return -1;
-	if (*end) {
-		suffix = strchr(suffixes, toupper((unsigned char)*end));
-		if (!suffix || end[1])
-			return -1;
-		shift = 10 * (suffix - suffixes + 1);
-	}
-	if (*n > most >> shift)
-		return -1;
-	*n <<= shift;
-	return *n < least ? -1 : 0;
-}
-
 static int power_of_two(const char *text, uint64_t *n)
 {
-	return number(text, 1, 1ull << 48, n) || *n & (*n - 1) ? -1 : 0;
+	return number_bytes(text, 1, 1ull << 48, n) || *n & (*n - 1) ? -1 : 0;
 }
 
 /* One option; -1 if its argument makes no sense. */
@@ -137,19 +108,19 @@ static int set(struct options *o, int option, const char *arg)
 {
 	switch (option) {
 	case OPT_MEMORY:
-		return number(arg, PAGES_MEMORY_MIN, 1ull << 44, &o->memory);
+		return number_bytes(arg, PAGES_MEMORY_MIN, 1ull << 44, &o->memory);
 	case OPT_PAGES:
 		return power_of_two(arg, &o->pages);
 	case OPT_SIZE:
-		return number(arg, 2 * PAGE_BYTES, 1ull << 60, &o->size);
+		return number_bytes(arg, 2 * PAGE_BYTES, 1ull << 60, &o->size);
 	case OPT_GENERATE:
-		return number(arg, 1, UINT64_MAX, &o->generate);
+		return number_bytes(arg, 1, UINT64_MAX, &o->generate);
 	case OPT_SEED:
-		return number(arg, 0, UINT64_MAX, &o->seed);
+		return number_bytes(arg, 0, UINT64_MAX, &o->seed);
 	case OPT_KEYS:
 		return power_of_two(arg, &o->keys);
 	case OPT_BATCH:
-		return number(arg, 1, BATCH_MAX, &o->batch);
+		return number_bytes(arg, 1, BATCH_MAX, &o->batch);
 	case OPT_FORCE:
 		o->force = true;
 		return 0;
@@ -168,22 +139,17 @@ static int options_only(int argc, char **argv, struct options *o, unsigned int *
 {
 	int option, index = 0;
 
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-		if (option == '?') {
-			snprintf(why, size, "%s is no option, or its argument is missing",
-				 argv[optind - 1]);
+	cmdline_begin();
+	while ((option = cmdline_next(argc, argv, long_options, &index, why, size)) !=
+	       CMDLINE_END) {
+		if (option == CMDLINE_WRONG)
 			return -1;
-		}
 		if (option == OPT_HELP || option == OPT_VERSION) {
 			o->command = option == OPT_HELP ? COMMAND_HELP : COMMAND_VERSION;
 			return 0;
 		}
-		if (set(o, option, optarg)) {
-			snprintf(why, size, "--%s cannot be %s", long_options[index].name, optarg);
-			return -1;
-		}
+		if (set(o, option, optarg))
+			return cmdline_refuse(&long_options[index], optarg, why, size);
 		*given |= ALLOW(option);
 	}
 	return 0;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "json.h"
 #include "report.h"
 
 static double mib(uint64_t bytes)
@@ -53,23 +54,6 @@ static void report_text(const struct options *o, const struct job *j)
 	printf("every value was as written; their sum is %016" PRIx64 "\n", j->sum);
 }
 
-/* A name on the command line, quoted where JSON needs it. */
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = *text;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
 static void phase_json(const struct job_phase *p, const char *comma)
 {
 	printf("%s{\"name\": \"%s\", \"operations\": %" PRIu64 ", \"seconds\": %.6f, "
@@ -84,7 +68,7 @@ static void report_json(const struct options *o, const struct job *j)
 	struct job_phase all = total(j);
 
 	printf("{\"store\": ");
-	print_string(o->store);
+	json_string(stdout, o->store);
 	printf(", \"pages\": %" PRIu64 ", \"memory\": %" PRIu64 ", \"keys\": %" PRIu64
 	       ", \"seed\": %" PRIu64 ", \"batch\": %" PRIu64 ", \"seconds\": %.6f, \"sum\": "
 	       "\"%016" PRIx64 "\", \"phases\": [",

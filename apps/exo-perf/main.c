@@ -8,12 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmdline.h"
 #include "measure.h"
 #include "refusal.h"
 #include "verify.h"
-
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 
 /* Writing is for the disk that was named, not for whichever one got the address. */
 static int check_serial(struct exo *x, const struct options *o)

@@ -4,9 +4,6 @@
  * that names the option; what depends on the device is checked later.
  */
 #define _GNU_SOURCE 1
-#include <ctype.h>
-#include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +11,8 @@
 
 #include <linux/exo.h>
 
+#include "cmdline.h"
+#include "number.h"
 #include "options.h"
 
 static const struct {
@@ -130,44 +129,6 @@ void options_help(void)
 	fputs(help, stdout);
 }
 
-/* A number without sign or space, at most @max; 0 and its value, or -1. */
-static int whole(const char *text, uint64_t max, uint64_t *out)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*text))
-		return -1;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	return errno || *end || *out > max ? -1 : 0;
-}
-
-/* A number of bytes with K, M, G or T behind it, powers of 1024. */
-int options_bytes(const char *text, uint64_t *bytes)
-{
-	static const char suffixes[] = "KMGT";
-	const char *suffix;
-	char *end;
-	int shift = 0;
-
-	if (!isdigit((unsigned char)*text))
-		return -1;
-	errno = 0;
-	*bytes = strtoull(text, &end, 10);
-	if (errno)
-		return -1;
-	if (*end) {
-		suffix = strchr(suffixes, toupper((unsigned char)*end));
-		if (!suffix || end[1])
-			return -1;
-		shift = 10 * (suffix - suffixes + 1);
-	}
-	if (*bytes > UINT64_MAX >> shift)
-		return -1;
-	*bytes <<= shift;
-	return 0;
-}
-
 static int set_pattern(struct options *o, const char *name)
 {
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
@@ -196,7 +157,7 @@ static int set_uint(unsigned int *to, const char *text, unsigned int min, unsign
 {
 	uint64_t n;
 
-	if (whole(text, max, &n) || n < min)
+	if (number_whole(text, min, max, &n))
 		return -1;
 	*to = n;
 	return 0;
@@ -256,7 +217,7 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 		o->serial = arg;
 		return 0;
 	case OPT_BS:
-		return options_bytes(arg, &o->bs) || !o->bs ? -1 : 0;
+		return number_bytes(arg, 1, UINT64_MAX, &o->bs);
 	case OPT_DEPTH:
 		return set_uint(&o->depth, arg, 1, DEPTH_MAX);
 	case OPT_BATCH:
@@ -266,11 +227,11 @@ static int set(struct options *o, int option, const char *arg, unsigned int *mix
 	case OPT_RUNTIME:
 		return set_runtime(o, arg);
 	case OPT_IOS:
-		return whole(arg, UINT64_MAX, &o->ios) || !o->ios ? -1 : 0;
+		return number_whole(arg, 1, UINT64_MAX, &o->ios);
 	case OPT_SIZE:
-		return options_bytes(arg, &o->size) || !o->size ? -1 : 0;
+		return number_bytes(arg, 1, UINT64_MAX, &o->size);
 	case OPT_SEED:
-		return whole(arg, UINT64_MAX, &o->seed);
+		return number_whole(arg, 0, UINT64_MAX, &o->seed);
 	case OPT_IRQ_CPU:
 		return set_place(&o->irq_cpu, arg);
 	case OPT_NODE:
@@ -355,18 +316,13 @@ int options_parse(int argc, char **argv, struct options *o, char *why, size_t si
 	int option, index = 0;
 
 	set_defaults(o);
-	opterr = 0;
-	optind = 0;
-	while ((option = getopt_long(argc, argv, "", long_options, &index)) != -1) {
-		if (option == '?') {
-			snprintf(why, size, "%s is no option, or its argument is missing",
-				 argv[optind - 1]);
+	cmdline_begin();
+	while ((option = cmdline_next(argc, argv, long_options, &index, why, size)) !=
+	       CMDLINE_END) {
+		if (option == CMDLINE_WRONG)
 			return -1;
-		}
-		if (set(o, option, optarg, &mix)) {
-			snprintf(why, size, "--%s cannot be %s", long_options[index].name, optarg);
-			return -1;
-		}
+		if (set(o, option, optarg, &mix))
+			return cmdline_refuse(&long_options[index], optarg, why, size);
 		if (o->action == ACTION_HELP || o->action == ACTION_VERSION)
 			return 0;
 	}

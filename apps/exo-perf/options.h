@@ -81,6 +81,5 @@ bool options_write(const struct options *o);
 void options_help(void);
 /* EXO_PRIORITY_* in a word; "none" for others. */
 const char *options_priority(int priority);
-int options_bytes(const char *text, uint64_t *bytes);
 
 #endif

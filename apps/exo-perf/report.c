@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "json.h"
 #include "measure.h"
 
 static const struct {
@@ -88,23 +89,6 @@ static void report_text(struct exo *x, const struct options *o, const struct res
 	       percent_of_run(r, r->user_ns), percent_of_run(r, r->system_ns));
 }
 
-/* Serial and model numbers are the device's words: quote what JSON needs quoted. */
-static void print_string(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		unsigned char c = *text;
-
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
-}
-
 static void report_json(struct exo *x, const struct options *o, const struct result *r)
 {
 	uint64_t ios = r->reads + r->writes;
@@ -114,9 +98,9 @@ static void report_json(struct exo *x, const struct options *o, const struct res
 	       "\"%s\", \"address\": \"%s\", \"nsid\": %u, \"serial\": ",
 	       o->rw, (unsigned long long)o->bs, o->depth, o->batch, o->queues, r->mode, r->irq_cpu,
 	       r->node, options_priority(r->priority), exo_address(x), exo_nsid(x));
-	print_string(exo_serial(x));
+	json_string(stdout, exo_serial(x));
 	printf(", \"model\": ");
-	print_string(exo_model(x));
+	json_string(stdout, exo_model(x));
 	printf(", \"seconds\": %.6f, \"ios\": %llu, \"reads\": %llu, \"writes\": %llu, "
 	       "\"submits\": %llu, \"iops\": %.1f, \"bytes_per_second\": %.0f, "
 	       "\"latency_us\": {\"mean\": %.3f",
