@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <libexo.h>
 
-#include "../apps/exo-perf/clock.h"
+#include "../apps/common/clock.h"
 #include "first-read.h"
 #include "loop.h"
 #include "results.h"

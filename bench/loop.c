@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../apps/exo-perf/clock.h"
+#include "../apps/common/clock.h"
 #include "loop.h"
 #include "mark.h"
 

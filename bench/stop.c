@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "../apps/exo-perf/clock.h"
+#include "../apps/common/clock.h"
 #include "stop.h"
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <libexo.h>
 
-#include "../apps/exo-perf/clock.h"
+#include "../apps/common/clock.h"
 #include "bench.h"
 #include "loop.h"
 #include "tenants.h"

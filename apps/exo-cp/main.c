@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "clock.h"
 #include "cmdline.h"
 #include "extent.h"
 #include "file.h"

@@ -4,9 +4,9 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "report.h"
 
 #define SECOND 1000000000ull
@@ -21,14 +21,6 @@ static struct {
 	uint64_t begun;
 	uint64_t told;
 } report;
-
-uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
 
 void report_begin(const struct options *o)
 {

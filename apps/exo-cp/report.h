@@ -29,6 +29,4 @@ struct amount {
 
 struct amount amount(double bytes);
 
-uint64_t clock_ns(void);
-
 #endif

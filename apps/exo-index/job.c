@@ -6,8 +6,8 @@
  * which phases take them are permutations of the numbers.
  */
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "job.h"
 
 uint64_t job_number(uint64_t seed, uint64_t n)
@@ -135,14 +135,6 @@ static int add_up(struct job *j, struct job_phase *p)
 	return j->sum == want && j->ix->keys == j->keys ? 0 : -EBADMSG;
 }
 
-static uint64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
 static int run_phase(struct job *j, struct job_phase *p,
 		     int (*fn)(struct job *j, struct job_phase *p))
 {
@@ -152,9 +144,9 @@ static int run_phase(struct job *j, struct job_phase *p,
 	int r;
 
 	pages->ops->stats(pages, &before);
-	begin = now();
+	begin = clock_ns();
 	r = fn(j, p);
-	p->ns = now() - begin;
+	p->ns = clock_ns() - begin;
 	pages->ops->stats(pages, &after);
 	p->did.misses = after.misses - before.misses;
 	p->did.read_bytes = after.read_bytes - before.read_bytes;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time on the hot path. The processor's own counter where it has one, because
+ * Time, on the hot path as well. The processor's own counter where it has one, because
  * the system's clock costs a system call in many virtual machines; ticks become
  * nanoseconds afterwards, by comparing both clocks over the whole run.
  */
-#ifndef EXO_PERF_CLOCK_H
-#define EXO_PERF_CLOCK_H
+#ifndef EXO_COMMON_CLOCK_H
+#define EXO_COMMON_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
