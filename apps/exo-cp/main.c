@@ -15,6 +15,7 @@
 #include "plan.h"
 #include "report.h"
 #include "stop.h"
+#include "streams.h"
 
 typedef unsigned long long ull;
 
@@ -243,7 +244,7 @@ static int copy_as_told(const struct options *o)
 	return r ? EXIT_FAILED : 0;
 }
 
-int main(int argc, char **argv)
+static int run_as_told(int argc, char **argv)
 {
 	struct options o;
 	char why[512];
@@ -262,4 +263,10 @@ int main(int argc, char **argv)
 	default:
 		return copy_as_told(&o);
 	}
+}
+
+int main(int argc, char **argv)
+{
+	streams_begin();
+	return streams_end("exo-cp", run_as_told(argc, argv));
 }

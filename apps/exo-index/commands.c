@@ -191,6 +191,9 @@ int run_dump(const struct options *o, struct pages *pages)
 
 	if (!r)
 		r = index_each(&ix, print_entry, NULL);
+	/* Not of the index: main() says what became of standard output. */
+	if (ferror(stdout))
+		return EXIT_FAILED;
 	return r ? complain(o, r) : 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "pages.h"
+#include "streams.h"
 
 static int (*const runs[])(const struct options *o, struct pages *pages) = {
 	[COMMAND_CREATE] = run_create, [COMMAND_LOAD] = run_load,   [COMMAND_GET] = run_get,
@@ -49,11 +50,6 @@ static int open_and_run(const struct options *o)
 	}
 	status = runs[o->command](o, pages);
 	pages_close(pages);
-	if (fflush(stdout) && !status) {
-		fprintf(stderr, "exo-index: what was to be printed could not be: %s\n",
-			strerror(errno));
-		status = EXIT_FAILED;
-	}
 	return status;
 }
 
@@ -67,7 +63,7 @@ static uint64_t four_times(uint64_t memory)
 	return n;
 }
 
-int main(int argc, char **argv)
+static int run_as_told(int argc, char **argv)
 {
 	struct options o;
 	char why[256];
@@ -87,4 +83,10 @@ int main(int argc, char **argv)
 	if (o.command == COMMAND_BENCH && !o.pages)
 		o.pages = four_times(o.memory);
 	return open_and_run(&o);
+}
+
+int main(int argc, char **argv)
+{
+	streams_begin();
+	return streams_end("exo-index", run_as_told(argc, argv));
 }

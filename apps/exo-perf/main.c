@@ -11,6 +11,7 @@
 #include "cmdline.h"
 #include "measure.h"
 #include "refusal.h"
+#include "streams.h"
 #include "verify.h"
 
 /* Writing is for the disk that was named, not for whichever one got the address. */
@@ -72,7 +73,7 @@ static int open_and_run(const struct options *o)
 	return status;
 }
 
-int main(int argc, char **argv)
+static int run_as_told(int argc, char **argv)
 {
 	struct options o;
 	char why[256];
@@ -90,4 +91,10 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	return open_and_run(&o);
+}
+
+int main(int argc, char **argv)
+{
+	streams_begin();
+	return streams_end("exo-perf", run_as_told(argc, argv));
 }

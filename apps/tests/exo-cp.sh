@@ -155,6 +155,16 @@ test_refusals() {
 	ok $? "in all that nothing was written"
 }
 
+test_closed_streams() {
+	fresh disk
+	exo-cp in uring:disk <&- >&- 2>&- && same 5000001 in 0 disk 0 && untouched disk 5000001 $size
+	ok $? "what is said on a closed standard error goes to no extent"
+	exo-cp --bytes 5000001 uring:disk out <&- >&- 2>&- && cmp in out
+	ok $? "nor to a file"
+	! exo-cp uring:disk - 2>"$log" >&- && says 'cannot write standard output'
+	ok $? "a closed standard output is no destination"
+}
+
 # As much as was said to be copied is there, and no lie.
 test_interruption() {
 	fresh disk
@@ -178,7 +188,7 @@ truncate -s 1M disk
 if ! quietly exo-cp uring:disk out && says 'this kernel gives no io_uring'; then
 	skip_all "$(cat "$log")"
 fi
-plan 42
+plan 45
 head -c 5000001 /dev/urandom >in
 head -c $size /dev/urandom >other
 truncate -s $size disk2
@@ -186,5 +196,6 @@ test_files
 test_streams
 test_extents
 test_refusals
+test_closed_streams
 test_interruption
 [ "$failures" -eq 0 ]

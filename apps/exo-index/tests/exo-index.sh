@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# exo-index, under the sanitizers, on files: without the module, and on any machine.
+
+apps=$(dirname "$(dirname "$(realpath "$0")")")
+PATH=$apps/tests:$PATH
+scratch=$(mktemp -d)
+log=$scratch/log
+# shellcheck source=daemon/tests/lib.vm.sh
+. "$apps/../daemon/tests/lib.vm.sh"
+
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+says() {
+	grep -qE -- "$1" "$log"
+}
+
+# status N COMMAND...: ends with that, and what it says is in $log.
+status() {
+	wanted=$1
+	shift
+	"$@" >"$log" 2>&1
+	[ $? -eq "$wanted" ]
+}
+
+# An empty index of 16 pages
+fresh() {
+	rm -f index && exo-index create mmap:index --pages 16 >"$log" 2>&1
+}
+
+test_output() {
+	fresh && echo 'key value' >lines
+	exo-index load mmap:index lines 2>&- && status 0 exo-index get mmap:index key && says '^key value$'
+	ok $? "what is said on a closed standard error goes to no index"
+	! exo-index get mmap:index key >/dev/full 2>"$log" && says 'what was to be printed could not be: No space'
+	ok $? "values that cannot be printed are told of"
+	exo-index load mmap:index --generate 2000 2>"$log"
+	! exo-index dump mmap:index >/dev/full 2>"$log" && says 'what was to be printed could not be: No space' &&
+		! says 'mmap:index: '
+	ok $? "the index is not blamed for a dump that finds no room"
+}
+
+plan 3
+test_output
+[ "$failures" -eq 0 ]
