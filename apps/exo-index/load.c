@@ -40,35 +40,39 @@ static int put_record(const struct options *o, struct index *ix, const struct re
 }
 
 static int load_lines(const struct options *o, struct index *ix, FILE *f, const char *name,
-		      uint64_t *lines)
+		      uint64_t *put)
 {
 	struct record r;
 	int got, status = 0;
 
-	for (*lines = 0; !status && !stopped; ++*lines) {
+	for (*put = 0; !stopped; ++*put) {
 		got = text_read(f, &r);
 		if (stopped || !got)
 			break;
-		status = got < 0 ? complain_text(name, *lines + 1, got) : put_record(o, ix, &r);
+		status = got < 0 ? complain_text(name, *put + 1, got) : put_record(o, ix, &r);
+		if (status)
+			break;
 	}
 	return status;
 }
 
-static int load_generated(const struct options *o, struct index *ix, uint64_t *lines)
+static int load_generated(const struct options *o, struct index *ix, uint64_t *put)
 {
 	struct record r;
-	int status = 0;
+	int status;
 
-	for (*lines = 0; *lines < o->generate && !status && !stopped; ++*lines) {
+	for (*put = 0; *put < o->generate && !stopped; ++*put) {
 		r.key_bytes =
-			snprintf(r.key, sizeof(r.key), "%016" PRIx64, job_number(o->seed, *lines));
-		r.value_bytes = snprintf(r.value, sizeof(r.value), "%" PRIu64, *lines);
+			snprintf(r.key, sizeof(r.key), "%016" PRIx64, job_number(o->seed, *put));
+		r.value_bytes = snprintf(r.value, sizeof(r.value), "%" PRIu64, *put);
 		status = put_record(o, ix, &r);
+		if (status)
+			return status;
 	}
-	return status;
+	return 0;
 }
 
-static int load_file(const struct options *o, struct index *ix, uint64_t *lines)
+static int load_file(const struct options *o, struct index *ix, uint64_t *put)
 {
 	const char *name = o->args_nr ? o->args[0] : "-";
 	FILE *f = strcmp(name, "-") ? fopen(name, "re") : stdin;
@@ -78,7 +82,7 @@ static int load_file(const struct options *o, struct index *ix, uint64_t *lines)
 		fprintf(stderr, "exo-index: %s: %s\n", name, strerror(errno));
 		return EXIT_FAILED;
 	}
-	status = load_lines(o, ix, f, strcmp(name, "-") ? name : "standard input", lines);
+	status = load_lines(o, ix, f, strcmp(name, "-") ? name : "standard input", put);
 	if (f != stdin)
 		fclose(f);
 	return status;
@@ -87,19 +91,19 @@ static int load_file(const struct options *o, struct index *ix, uint64_t *lines)
 int run_load(const struct options *o, struct pages *pages)
 {
 	struct index ix;
-	uint64_t lines = 0;
+	uint64_t put = 0;
 	int status, r = index_open(&ix, pages, true);
 
 	if (r)
 		return complain(o, r);
 	catch_signals();
-	status = o->generate ? load_generated(o, &ix, &lines) : load_file(o, &ix, &lines);
+	status = o->generate ? load_generated(o, &ix, &put) : load_file(o, &ix, &put);
 	r = index_close(&ix);
 	if (r)
 		return complain(o, r);
 	if (stopped)
 		fprintf(stderr, "exo-index: stopped by a signal (%s)\n", strsignal(stopped));
 	fprintf(stderr, "exo-index: %" PRIu64 " entries were put; there are %" PRIu64 " keys\n",
-		lines, ix.keys);
+		put, ix.keys);
 	return stopped ? EXIT_FAILED : status;
 }

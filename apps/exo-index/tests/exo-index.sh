@@ -41,6 +41,18 @@ test_output() {
 	ok $? "the index is not blamed for a dump that finds no room"
 }
 
-plan 3
+test_load() {
+	fresh && printf 'good line\n\\q bad line\nnext line\n' >lines
+	status 1 exo-index load mmap:index lines && says '^exo-index: lines, 2: ' && says ' 1 entries were put; there are 1 keys'
+	ok $? "a line that is none is not counted"
+	status 1 exo-index load mmap:index --generate 20000 && says 'the index is full'
+	full=$?
+	put=$(sed -n 's/.* \([0-9]*\) entries were put.*/\1/p' "$log")
+	[ $full -eq 0 ] && says "there are $((put + 1)) keys" && status 0 exo-index check mmap:index
+	ok $? "an index that is full says how much it took, and is in order"
+}
+
+plan 5
+test_load
 test_output
 [ "$failures" -eq 0 ]
