@@ -33,6 +33,28 @@ static int open_flags(const struct pages_options *o, const char *path)
 	return o->write && o->grow ? flags | O_CREAT : flags;
 }
 
+/* Whether there is nothing in the first page, or what there is of it. */
+static int look_empty(int fd)
+{
+	/* For O_DIRECT. */
+	_Alignas(PAGE_BYTES) char page[PAGE_BYTES];
+	ssize_t n = pread(fd, page, sizeof(page), 0);
+
+	for (ssize_t i = 0; i < n; i++)
+		if (page[i])
+			return -EEXIST;
+	return n < 0 ? -errno : 0;
+}
+
+static int lengthen(int fd, const struct pages_options *o)
+{
+	int r = o->force ? 0 : look_empty(fd);
+
+	if (r)
+		return r;
+	return ftruncate(fd, o->grow) ? -errno : 0;
+}
+
 static int bytes_of(int fd, const struct stat *st, const struct pages_options *o, uint64_t *bytes)
 {
 	if (S_ISBLK(st->st_mode))
@@ -43,7 +65,7 @@ static int bytes_of(int fd, const struct stat *st, const struct pages_options *o
 	if (o->grow <= *bytes)
 		return 0;
 	*bytes = o->grow;
-	return ftruncate(fd, o->grow) ? -errno : 0;
+	return lengthen(fd, o);
 }
 
 static int prepare(int fd, const struct pages_options *o, uint64_t *pages, const char *path,
@@ -60,10 +82,12 @@ static int prepare(int fd, const struct pages_options *o, uint64_t *pages, const
 		return -EBUSY;
 	}
 	r = fstat(fd, &st) ? -errno : bytes_of(fd, &st, o, &bytes);
-	if (r == -ENODEV) {
+	if (r == -ENODEV)
 		snprintf(why, size, "%s: neither a regular file nor a block device", path);
+	if (r == -EEXIST)
+		snprintf(why, size, "%s: something is there already: --force overwrites it", path);
+	if (r == -ENODEV || r == -EEXIST)
 		return r;
-	}
 	if (r)
 		return refuse(why, size, path, -r);
 	*pages = bytes / PAGE_BYTES;

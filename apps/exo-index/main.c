@@ -5,6 +5,7 @@
  * The ways through it: commands.c and load.c (what a person asks for), index.c (keys and buckets),
  * bucket.c (one page), engine-*.c (where pages come from); job.c is what bench measures.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ static int open_and_run(const struct options *o)
 		.name = o->store,
 		.memory = o->memory,
 		.grow = grow(o),
+		.force = o->force,
 		.write = writes(o),
 	};
 	struct pages *pages;
@@ -88,5 +90,7 @@ static int run_as_told(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	streams_begin();
+	/* Who may not make a file as large is found out by ftruncate() and pwrite(). */
+	signal(SIGXFSZ, SIG_IGN);
 	return streams_end("exo-index", run_as_told(argc, argv));
 }

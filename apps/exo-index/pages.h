@@ -25,11 +25,13 @@ struct pages;
  * @memory: bytes that pages may take, at least PAGES_MEMORY_MIN; with mmap the kernel decides
  * @write: pages are changed; else only read
  * @grow: bytes that a file is made, or made to have at least; 0: it is as it is
+ * @force: also one whose first page is not zeroes; else -EEXIST, and it stays as it is
  */
 struct pages_options {
 	const char *name;
 	uint64_t memory;
 	uint64_t grow;
+	bool force;
 	bool write;
 };
 
