@@ -5,7 +5,9 @@
  * The way through it: options.c, side.c opens both, plan.c refuses what cannot work, extent.c
  * makes queues and a buffer, flow.c moves the data, and this file says what became of it.
  */
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "cmdline.h"
@@ -226,13 +228,33 @@ static int run(struct job *j)
 	return r;
 }
 
+/* A touch of the buffer, which is not there any more: who gave it has taken it back. */
+static void lose_buffer(int number)
+{
+	static const char text[] = "exo-cp: not all was copied: the buffer was taken back\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)number;
+	(void)n;
+	_exit(1);
+}
+
+static void catch_signals(void)
+{
+	stop_begin();
+	/* Who reads no more, and who may not make a file as large, is found out by write(). */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGBUS, lose_buffer);
+}
+
 static int copy_as_told(const struct options *o)
 {
 	struct job j = { .o = o, .from.fd = -1, .to.fd = -1 };
 	int r;
 
 	report_begin(o);
-	stop_begin();
+	catch_signals();
 	r = run(&j);
 	/* The other side may use what the first has lent. */
 	side_close(&j.to);

@@ -5,31 +5,32 @@
  * A signal that would end it is waited for between two lines: what was read until then is in
  * the index, which is closed in order.
  */
+#define _GNU_SOURCE 1
 #include <inttypes.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "index.h"
 #include "job.h"
+#include "stop.h"
 #include "text.h"
 
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal)
+/* Between a look at the signals and a read one could come, and the read wait for a line all the same. */
+static ssize_t read_unless_stopped(void *cookie, char *to, size_t bytes)
 {
-	stopped = signal;
+	int fd = fileno(cookie);
+
+	stop_wait(fd, POLLIN);
+	return stop_asked() ? 0 : read(fd, to, bytes);
 }
 
-/* Without SA_RESTART, so that a wait for a line ends, too. */
-static void catch_signals(void)
+/* What is left of it, but it ends when the program is to stop. */
+static FILE *until_stopped(FILE *f)
 {
-	struct sigaction action = { .sa_handler = stop };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	return fopencookie(f, "r", (cookie_io_functions_t){ .read = read_unless_stopped });
 }
 
 static int put_record(const struct options *o, struct index *ix, const struct record *r)
@@ -45,9 +46,9 @@ static int load_lines(const struct options *o, struct index *ix, FILE *f, const 
 	struct record r;
 	int got, status = 0;
 
-	for (*put = 0; !stopped; ++*put) {
+	for (*put = 0; !stop_asked(); ++*put) {
 		got = text_read(f, &r);
-		if (stopped || !got)
+		if (stop_asked() || !got)
 			break;
 		status = got < 0 ? complain_text(name, *put + 1, got) : put_record(o, ix, &r);
 		if (status)
@@ -61,7 +62,7 @@ static int load_generated(const struct options *o, struct index *ix, uint64_t *p
 	struct record r;
 	int status;
 
-	for (*put = 0; *put < o->generate && !stopped; ++*put) {
+	for (*put = 0; *put < o->generate && !stop_asked(); ++*put) {
 		r.key_bytes =
 			snprintf(r.key, sizeof(r.key), "%016" PRIx64, job_number(o->seed, *put));
 		r.value_bytes = snprintf(r.value, sizeof(r.value), "%" PRIu64, *put);
@@ -72,19 +73,34 @@ static int load_generated(const struct options *o, struct index *ix, uint64_t *p
 	return 0;
 }
 
+static int load_stream(const struct options *o, struct index *ix, FILE *f, const char *name,
+		       uint64_t *put)
+{
+	FILE *lines = until_stopped(f);
+	int status;
+
+	if (!lines)
+		return complain(o, -errno);
+	status = load_lines(o, ix, lines, name, put);
+	fclose(lines);
+	return status;
+}
+
 static int load_file(const struct options *o, struct index *ix, uint64_t *put)
 {
 	const char *name = o->args_nr ? o->args[0] : "-";
-	FILE *f = strcmp(name, "-") ? fopen(name, "re") : stdin;
+	FILE *f;
 	int status;
 
+	if (!strcmp(name, "-"))
+		return load_stream(o, ix, stdin, "standard input", put);
+	f = fopen(name, "re");
 	if (!f) {
 		fprintf(stderr, "exo-index: %s: %s\n", name, strerror(errno));
 		return EXIT_FAILED;
 	}
-	status = load_lines(o, ix, f, strcmp(name, "-") ? name : "standard input", put);
-	if (f != stdin)
-		fclose(f);
+	status = load_stream(o, ix, f, name, put);
+	fclose(f);
 	return status;
 }
 
@@ -96,14 +112,14 @@ int run_load(const struct options *o, struct pages *pages)
 
 	if (r)
 		return complain(o, r);
-	catch_signals();
+	stop_begin();
 	status = o->generate ? load_generated(o, &ix, &put) : load_file(o, &ix, &put);
 	r = index_close(&ix);
 	if (r)
 		return complain(o, r);
-	if (stopped)
-		fprintf(stderr, "exo-index: stopped by a signal (%s)\n", strsignal(stopped));
+	if (stop_asked())
+		fprintf(stderr, "exo-index: stopped by a signal (%s)\n", strsignal(stop_asked()));
 	fprintf(stderr, "exo-index: %" PRIu64 " entries were put; there are %" PRIu64 " keys\n",
 		put, ix.keys);
-	return stopped ? EXIT_FAILED : status;
+	return stop_asked() ? EXIT_FAILED : status;
 }

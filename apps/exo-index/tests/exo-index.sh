@@ -52,8 +52,8 @@ test_create() {
 	kept=0
 	for engine in $(engines); do
 		echo 'not to be lost' >precious && cp precious before
-		status 1 exo-index create $engine:precious --pages 16 && says 'something is there already: --force' &&
-			status 1 exo-index bench $engine:precious && says 'something is there already: --force' &&
+		status 1 exo-index create "$engine:precious" --pages 16 && says 'something is there already: --force' &&
+			status 1 exo-index bench "$engine:precious" && says 'something is there already: --force' &&
 			cmp precious before || kept=1
 	done
 	ok $kept "a file that is none of ours stays as it is, its length, too"
@@ -80,7 +80,36 @@ test_load() {
 	ok $? "an index that is full says how much it took, and is in order"
 }
 
-plan 10
+# begin_load: a load that has had a line, and waits for more; end_load SIGNAL
+begin_load() {
+	fresh && rm -f pipe && mkfifo pipe || return
+	"$@" exo-index load mmap:index pipe >"$log" 2>&1 &
+	load=$!
+	exec 9>pipe
+	echo 'key value' >&9
+}
+
+end_load() {
+	kill "-$1" $load
+	wait $load
+	loaded=$?
+	exec 9>&-
+}
+
+test_signals() {
+	ended=0
+	for signal in TERM HUP; do
+		{ begin_load env && end_load $signal && [ $loaded -eq 1 ] && says 'stopped by a signal' &&
+			status 0 exo-index check mmap:index; } || ended=1
+	done
+	ok $ended "a load that waits for lines ends when it is told to, in order"
+	begin_load nohup && kill -HUP $load && echo 'other value' >&9 && exec 9>&- && wait $load &&
+		says ' 2 entries were put'
+	ok $? "under nohup it goes on when the terminal goes"
+}
+
+plan 12
+test_signals
 test_create
 test_load
 test_output

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Signals that end a copy.
+ * Being told to stop.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "stop.h"
@@ -21,17 +20,6 @@ static void handle(int number)
 	caught = number;
 }
 
-/* A touch of the buffer, which is not there any more: who gave it has taken it back. */
-static void lose_buffer(int number)
-{
-	static const char text[] = "exo-cp: not all was copied: the buffer was taken back\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
-
-	(void)number;
-	(void)n;
-	_exit(1);
-}
-
 /* No SA_RESTART: a read of a pipe that nobody writes to ends. */
 void stop_begin(void)
 {
@@ -44,12 +32,9 @@ void stop_begin(void)
 			continue;
 		sigaction(signals[i], &action, NULL);
 	}
-	/* Who reads no more is found out by write(). */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGBUS, lose_buffer);
 }
 
-bool stop_asked(void)
+int stop_asked(void)
 {
 	return caught;
 }
