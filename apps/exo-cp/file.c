@@ -106,7 +106,23 @@ static int how_to_write(const char *name, bool reads_too)
 
 	if (!stat(name, &about) && S_ISBLK(about.st_mode))
 		return how | O_EXCL;
-	return how | O_CREAT;
+	return how;
+}
+
+/* It is made by side_replace(), when nothing is left to refuse. */
+static int will_be_made(struct side *s)
+{
+	s->kind = SIDE_FILE;
+	s->block = 1;
+	s->size = UNKNOWN;
+	s->absent = true;
+	return 0;
+}
+
+int file_make(struct side *s, const struct options *o)
+{
+	s->fd = open(s->name, how_to_write(s->name, o->verify) | O_CREAT, 0666);
+	return s->fd < 0 ? cannot("make", s) : 0;
 }
 
 int file_open_destination(struct side *s, const struct options *o)
@@ -120,7 +136,9 @@ int file_open_destination(struct side *s, const struct options *o)
 		s->size = UNKNOWN;
 		return 0;
 	}
-	s->fd = open(s->name, how_to_write(s->name, o->verify), 0666);
+	s->fd = open(s->name, how_to_write(s->name, o->verify));
+	if (s->fd < 0 && errno == ENOENT)
+		return will_be_made(s);
 	if (s->fd < 0 && errno == EBUSY)
 		return fail("%s is in use (mounted, swap, or part of another device), and writing "
 			    "would destroy that",
@@ -194,10 +212,10 @@ int file_write(struct side *s, const void *from, uint64_t at, size_t bytes)
 	return 0;
 }
 
-/* A pipe or terminal has no disk behind it. */
+/* A pipe or terminal has no disk behind it: fsync(2). */
 int file_sync(struct side *s)
 {
-	if (!fsync(s->fd) || (s->kind == SIDE_STREAM && errno != EIO && errno != ENOSPC))
+	if (!fsync(s->fd) || (s->kind == SIDE_STREAM && (errno == EINVAL || errno == EROFS)))
 		return 0;
 	return fail("cannot make durable what was written to %s: %s", s->name,
 		    strerrordesc_np(errno));

@@ -11,7 +11,9 @@
 #include "side.h"
 
 int file_open_source(struct side *s);
+/* One that is not there is not made yet: @absent. */
 int file_open_destination(struct side *s, const struct options *o);
+int file_make(struct side *s, const struct options *o);
 
 /* What @path is, if it is there. */
 struct identity file_identity(const char *path);

@@ -89,6 +89,7 @@ static int copy_by_host(struct job *j)
 /* Did SOURCE have what it should have, and DESTINATION room for it? */
 static int check_end(struct job *j)
 {
+	ssize_t n;
 	char more;
 
 	if (j->plan.bytes != UNKNOWN && j->done < j->plan.bytes)
@@ -96,8 +97,9 @@ static int check_end(struct job *j)
 			    (ull)j->plan.bytes);
 	if (j->plan.bytes != UNKNOWN || j->done < j->plan.room)
 		return 0;
-	if (file_read(&j->from, &more, j->done, 1) <= 0)
-		return 0;
+	n = file_read(&j->from, &more, j->done, 1);
+	if (n <= 0)
+		return n;
 	return fail("%s is full after %llu bytes, and %s has more", j->to.name, (ull)j->done,
 		    j->from.name);
 }
@@ -118,7 +120,7 @@ static int tell_how_far(struct job *j, const char *what)
 
 static int copy(struct job *j)
 {
-	int r = side_replace(&j->to);
+	int r = side_replace(&j->to, j->o);
 
 	if (r)
 		return r;
@@ -127,10 +129,11 @@ static int copy(struct job *j)
 		r = copy_in_device(j);
 	if (!r && !stop_asked() && j->done != j->plan.bytes)
 		r = copy_by_host(j);
+	if (!r && !stop_asked())
+		r = check_end(j);
+	/* A stream that has not said that it ends may have more. */
 	if (stop_asked() && j->done != j->plan.bytes)
 		return tell_how_far(j, "interrupted");
-	if (!r)
-		r = check_end(j);
 	if (r)
 		return tell_how_far(j, "not all was copied");
 	return side_sync(&j->to);

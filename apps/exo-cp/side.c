@@ -61,8 +61,10 @@ int side_open_destination(struct side *s, const struct options *o, struct side *
 	return 0;
 }
 
-int side_replace(struct side *s)
+int side_replace(struct side *s, const struct options *o)
 {
+	if (s->absent)
+		return file_make(s, o);
 	if (!s->truncate || !ftruncate(s->fd, 0))
 		return 0;
 	return fail("cannot empty %s: %s", s->name, strerrordesc_np(errno));

@@ -38,6 +38,7 @@ struct identity {
  * @identity: of the file, also of that behind "uring:"
  * @fd: of a file or stream, or -1
  * @truncate: a file that is to be replaced
+ * @absent: a file that is not there yet
  * @x: handle of an extent
  * @q: a queue that reads and writes it
  * @x_borrowed: @x is the other side's, which closes it
@@ -55,6 +56,7 @@ struct side {
 	struct identity identity;
 	int fd;
 	bool truncate;
+	bool absent;
 	struct exo *x;
 	struct exo_queue *q;
 	bool x_borrowed;
@@ -70,8 +72,8 @@ bool side_same_file(const struct side *a, const struct side *b);
 /* All that can fail says why and returns -1. Nothing is changed before side_replace(). */
 int side_open_source(struct side *s, const struct options *o);
 int side_open_destination(struct side *s, const struct options *o, struct side *from);
-/* An old file goes. */
-int side_replace(struct side *s);
+/* An old file goes, and one that is not there is made. */
+int side_replace(struct side *s, const struct options *o);
 /* What was written becomes durable, where that means anything. */
 int side_sync(struct side *s);
 void side_close(struct side *s);

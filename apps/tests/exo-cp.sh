@@ -117,6 +117,8 @@ test_extents() {
 	ok $? "--offload between two disks is refused"
 	quietly exo-cp --verify uring:disk uring:disk2 && says 'verified' && cmp disk disk2
 	ok $? "what was copied is verified"
+	quietly exo-cp --verify uring:disk out && says 'durable, verified$' && cmp disk out
+	ok $? "in a file, too"
 }
 
 test_refusals() {
@@ -144,10 +146,19 @@ test_refusals() {
 	ok $? "a size that is no blocks is told"
 	! quietly exo-cp uring:nothing new && says 'there is no nothing' && [ ! -e new ]
 	ok $? "a source that is not there is told"
+	! quietly exo-cp --from 9M uring:disk new && ! quietly exo-cp --offload uring:disk new && [ ! -e new ]
+	ok $? "no file is made for a copy that is refused"
+	! quietly exo-cp uring:disk nowhere/new && says 'cannot make nowhere/new: No such file'
+	ok $? "a folder that is not there is told"
 	! quietly exo-cp uring:disk . && says '[Ii]s a directory'
 	ok $? "a directory is no destination"
 	! quietly exo-cp uring:disk /dev/full && says 'cannot write /dev/full .*No space left'
 	ok $? "a full disk is told"
+	# shellcheck disable=SC3045 # dash and bash have it
+	(ulimit -f 1024 && ! quietly exo-cp --depth 1 --size 4K uring:disk limited) &&
+		says 'cannot write limited at byte [0-9]+: File too large' &&
+		says "not all was copied: the first $(wc -c <limited) bytes were copied" && same "$(wc -c <limited)" disk 0 limited 0
+	ok $? "a file that may not grow is told, and how far it came"
 	exo-cp --nothing in uring:disk 2>"$log"
 	[ $? -eq 2 ] && says 'no option --nothing'
 	ok $? "wrong usage has a status of its own"
@@ -182,13 +193,25 @@ test_interruption() {
 	ok $? "an interrupted copy says how far it came"
 	untouched disk 3000000 $size
 	ok $? "and went no further"
+	truncate -s 1M disk3
+	exo-cp fifo uring:disk3 2>"$log" &
+	copy=$!
+	exec 8>fifo
+	head -c 1M in >&8
+	until same 1048576 in 0 disk3 0; do sleep 0.05; done
+	kill -HUP "$copy"
+	wait "$copy" 2>/dev/null
+	status=$?
+	exec 8>&-
+	[ "$status" -eq 129 ] && says 'interrupted: the first 1048576 bytes'
+	ok $? "what is full, and interrupted before its source has ended, is not called whole"
 }
 
 truncate -s 1M disk
 if ! quietly exo-cp uring:disk out && says 'this kernel gives no io_uring'; then
 	skip_all "$(cat "$log")"
 fi
-plan 45
+plan 50
 head -c 5000001 /dev/urandom >in
 head -c $size /dev/urandom >other
 truncate -s $size disk2
