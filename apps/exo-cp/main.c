@@ -231,15 +231,15 @@ static int run(struct job *j)
 	return r;
 }
 
-/* A touch of the buffer, which is not there any more: who gave it has taken it back. */
+/*
+ * A touch of the buffer, which is not there any more: who gave it has taken it back. Nobody
+ * touches it within stdio, or holding a lock: so stdio may be used.
+ */
 static void lose_buffer(int number)
 {
-	static const char text[] = "exo-cp: not all was copied: the buffer was taken back\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
-
 	(void)number;
-	(void)n;
-	_exit(1);
+	report_lost_buffer();
+	_exit(EXIT_FAILED);
 }
 
 static void catch_signals(void)

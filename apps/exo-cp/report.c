@@ -18,6 +18,7 @@ static struct {
 	bool line; /* there is one on the terminal that is not finished */
 	const char *doing;
 	uint64_t total;
+	uint64_t done;
 	uint64_t begun;
 	uint64_t told;
 } report;
@@ -84,6 +85,7 @@ void report_phase(const char *doing, uint64_t total)
 {
 	report.doing = doing;
 	report.total = total;
+	report.done = 0;
 	report.begun = report.told = clock_ns();
 }
 
@@ -106,6 +108,7 @@ void report_progress(uint64_t bytes)
 {
 	uint64_t now;
 
+	report.done = bytes;
 	if (!report.progress)
 		return;
 	now = clock_ns();
@@ -113,4 +116,10 @@ void report_progress(uint64_t bytes)
 		return;
 	report.told = now;
 	print_progress(bytes, (now - report.begun) / 1e9);
+}
+
+void report_lost_buffer(void)
+{
+	fail("not finished: the buffer was taken back after the first %llu bytes were %s",
+	     (unsigned long long)report.done, report.doing);
 }

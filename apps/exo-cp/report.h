@@ -18,9 +18,15 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Likewise, unless it was to be quiet; 0. */
 int say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Once a second, if anybody wants to see it. @total may be UINT64_MAX: unknown. */
+/*
+ * @doing, as in "3 bytes were copied", begins, of @total bytes; UINT64_MAX: unknown. @bytes of them are
+ * done: shown once a second, if anybody wants to see it.
+ */
 void report_phase(const char *doing, uint64_t total);
 void report_progress(uint64_t bytes);
+
+/* That the buffer is gone, and how far it came. For a handler of SIGBUS. */
+void report_lost_buffer(void);
 
 /* "512 bytes", "1.5 GiB" */
 struct amount {

@@ -193,6 +193,20 @@ test_interruption() {
 	ok $? "an interrupted copy says how far it came"
 	untouched disk 3000000 $size
 	ok $? "and went no further"
+	fresh disk
+	exo-cp fifo uring:disk 2>"$log" &
+	copy=$!
+	exec 8>fifo
+	head -c 3M in >&8
+	until same 3145728 in 0 disk 0; do sleep 0.05; done
+	# As a touch of it would.
+	kill -BUS "$copy"
+	wait "$copy" 2>/dev/null
+	status=$?
+	exec 8>&-
+	n=$(sed -n 's/^exo-cp: not finished: .* taken back after the first \([0-9]*\) bytes were copied$/\1/p' "$log")
+	[ "$status" -eq 1 ] && [ -n "$n" ] && [ "$n" -le 3145728 ]
+	ok $? "a buffer that is lost is told, and how far it came"
 	truncate -s 1M disk3
 	exo-cp fifo uring:disk3 2>"$log" &
 	copy=$!
@@ -211,7 +225,7 @@ truncate -s 1M disk
 if ! quietly exo-cp uring:disk out && says 'this kernel gives no io_uring'; then
 	skip_all "$(cat "$log")"
 fi
-plan 50
+plan 51
 head -c 5000001 /dev/urandom >in
 head -c $size /dev/urandom >other
 truncate -s $size disk2
