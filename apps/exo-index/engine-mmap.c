@@ -65,10 +65,11 @@ static const struct pages_ops mmap_ops = {
 	.close = mmap_close,
 };
 
-/* That is how an error of the disk, or a file that became shorter, shows. */
+/* That is how an error of the disk shows, a full one, and a file that became shorter. */
 static void on_bus_error(int signal)
 {
-	static const char text[] = "exo-index: a page cannot be read\n";
+	static const char text[] = "exo-index: a page cannot be read, or there is no room to "
+				   "write it\n";
 
 	(void)signal;
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)

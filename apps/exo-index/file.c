@@ -25,7 +25,8 @@ static int refuse(char *why, size_t size, const char *path, int error)
 static int open_flags(const struct pages_options *o, const char *path)
 {
 	struct stat st;
-	int flags = O_CLOEXEC | (o->write ? O_RDWR : O_RDONLY);
+	/* O_NONBLOCK: a pipe is to be refused, and not waited for. */
+	int flags = O_CLOEXEC | O_NONBLOCK | (o->write ? O_RDWR : O_RDONLY);
 
 	/* Of a block device: nobody else has it, no file system is on it. */
 	if (!stat(path, &st) && S_ISBLK(st.st_mode))

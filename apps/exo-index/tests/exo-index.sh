@@ -90,8 +90,8 @@ begin_load() {
 }
 
 end_load() {
-	kill "-$1" $load
-	wait $load
+	kill "-$1" "$load"
+	wait "$load"
 	loaded=$?
 	exec 9>&-
 }
@@ -99,16 +99,45 @@ end_load() {
 test_signals() {
 	ended=0
 	for signal in TERM HUP; do
-		{ begin_load env && end_load $signal && [ $loaded -eq 1 ] && says 'stopped by a signal' &&
+		{ begin_load env && end_load "$signal" && [ "$loaded" -eq 1 ] && says 'stopped by a signal' &&
 			status 0 exo-index check mmap:index; } || ended=1
 	done
 	ok $ended "a load that waits for lines ends when it is told to, in order"
-	begin_load nohup && kill -HUP $load && echo 'other value' >&9 && exec 9>&- && wait $load &&
+	begin_load nohup && kill -HUP "$load" && echo 'other value' >&9 && exec 9>&- && wait "$load" &&
 		says ' 2 entries were put'
 	ok $? "under nohup it goes on when the terminal goes"
 }
 
-plan 12
+test_lines() {
+	fresh && printf 'a\\x20b  two words\n\\\\\t\\x00\\x0a\n' >lines
+	status 0 exo-index load mmap:index lines && says ' 2 entries were put' &&
+		status 0 exo-index get mmap:index 'a\x20b' "\\\\" && says '^a\\x20b  two words$' &&
+		says '^\\\\ \\x00\\x0a$'
+	ok $? "any byte goes in and comes out as text"
+	exo-index dump mmap:index >lines && fresh && status 0 exo-index load mmap:index lines &&
+		exo-index dump mmap:index >again && sort -o again again && sort lines | cmp again -
+	ok $? "what is dumped is loaded again"
+	fresh && status 0 exo-index load mmap:index --generate 5 --seed 7 && says 'there are 5 keys' &&
+		status 0 exo-index load mmap:index --generate 6 --seed 7 && says 'there are 6 keys' &&
+		status 0 exo-index load mmap:index --generate 5 --seed 8 && says 'there are 11 keys'
+	ok $? "keys of its own follow from the seed"
+	status 1 exo-index delete mmap:index key && says 'not there: key' && status 0 exo-index check mmap:index
+	ok $? "a key to delete that is not there is told, and the index is closed all the same"
+}
+
+test_alone() {
+	begin_load env
+	status 1 exo-index load mmap:index --generate 1 && says 'another process works on it' &&
+		status 1 exo-index stat mmap:index && says 'another process works on it'
+	ok $? "nobody else has an index that is written to"
+	end_load TERM
+	rm -f pipe && mkfifo pipe && status 1 timeout 10 exo-index stat mmap:pipe && says 'neither a regular file'
+	ok $? "a pipe is no store, and nobody waits for its other end"
+}
+
+plan 18
+test_lines
+test_alone
 test_signals
 test_create
 test_load

@@ -162,6 +162,18 @@ test_limits() {
 	ok $? "a store that nobody serves is refused, with what there is"
 }
 
+# Of a file with holes the kernel finds out when a page is touched.
+test_full_disk() {
+	mkdir -p "$scratch/small" && mount -t tmpfs -o size=256k none "$scratch/small"
+	status 0 exo-index create "mmap:$scratch/small/index" --pages 256 &&
+		status 1 exo-index load "mmap:$scratch/small/index" --generate 5000 &&
+		says 'no room to write it'
+	ok $? "a full disk below mmap is told"
+	status 1 exo-index stat "mmap:$scratch/small/index" && says 'check --repair puts it in order'
+	ok $? "and the index wants a repair"
+	umount "$scratch/small"
+}
+
 # begin_load: a load in the background that has read some lines, and waits for more
 begin_load() {
 	rm -f "$scratch/pipe"
@@ -200,7 +212,7 @@ test_interruption() {
 }
 
 begin
-plan 41
+plan 43
 if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
 	ok 1 "exoctl gives the disk to exo"
 	exit
@@ -210,4 +222,5 @@ test_out_of_core
 test_other_engines
 test_hostile
 test_limits
+test_full_disk
 test_interruption
