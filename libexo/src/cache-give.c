@@ -90,20 +90,10 @@ static bool strip(struct exo_cache *c, uint32_t slab)
 	return true;
 }
 
-/* What is in stock goes back, so that no page of a slab is elsewhere. */
-static void restock(struct exo_cache *c)
-{
-	struct exo_frames_cache *stock;
-
-	if (exo_frames_cache_create(c->frames, &stock))
-		return;
-	exo_frames_cache_destroy(c->stock);
-	c->stock = stock;
-}
-
 static uint64_t release(struct exo_cache *c, uint32_t slab)
 {
-	restock(c);
+	/* No page of the slab is in stock then. */
+	exo_frames_cache_drain(c->stock);
 	exo_share_lose_slab(c, slab);
 	return exo_frames_release(c->frames, slab);
 }
@@ -124,7 +114,7 @@ static uint64_t give(struct exo_cache *c, uint64_t frames, uint32_t below)
 	uint64_t given;
 	bool anew = true;
 
-	restock(c);
+	exo_frames_cache_drain(c->stock);
 	given = exo_frames_trim(c->frames);
 	while (given < frames) {
 		uint32_t slab;

@@ -219,6 +219,11 @@ int exo_frames_cache_create(struct exo_frames *f, struct exo_frames_cache **out)
 	return 0;
 }
 
+void exo_frames_cache_drain(struct exo_frames_cache *c)
+{
+	drain(c, 0);
+}
+
 void exo_frames_cache_destroy(struct exo_frames_cache *c)
 {
 	if (!c)

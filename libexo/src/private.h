@@ -417,6 +417,8 @@ int exo_buf_make(struct exo *x, size_t bytes, const struct exo_buf_options *opti
 uint32_t exo_buf_frames(struct exo *x, const void *buf);
 /* exo_give_up() leaves it, whose user alone knows what is in it. Returns its offset. */
 uint64_t exo_buf_keep(struct exo *x, const void *buf);
+/* What is in the cache goes back to its allocator. */
+void exo_frames_cache_drain(struct exo_frames_cache *c);
 void exo_buf_unmap(const struct exo_buf *buf);
 void exo_buf_unlist(struct exo *x, struct exo_buf *buf);
 void exo_buf_release_all(struct exo *x);
