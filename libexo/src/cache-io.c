@@ -190,12 +190,24 @@ static void complete(struct exo_cache *c, uint64_t name, int r)
 		end_write(c, s);
 }
 
+/* The device writes completions: one may be of a command that has ended, or that never began. */
+static bool is_awaited(const struct exo_cache *c, uint64_t name)
+{
+	const struct exo_slot *s = &c->slots[SLOT(name)];
+
+	if (WHAT(name) == FLUSH)
+		return c->flushing;
+	return s->left && (WHAT(name) == READ ? s->place == EXO_SLOT_READING : s->writing);
+}
+
 static void take_completion(struct exo_cache *c, const struct exo_completion *done)
 {
 	uint16_t status = exo_nvme_status(&done->raw);
 	static const char *const kinds[] = { "read", "write", "flush" };
 	int r = exo_nvme_status_errno(status);
 
+	if (!is_awaited(c, done->user_data))
+		return;
 	if (r)
 		exo_fail(c->x, r, NULL, "the device failed a %s for page %llu of a cache: %s",
 			 kinds[WHAT(done->user_data)],
@@ -232,7 +244,7 @@ void exo_cache_submit(struct exo_cache *c)
 	}
 }
 
-/* The queue is dead: nothing that is in flight ends any more. */
+/* Nothing that is in flight ends any more; whether the device still writes to it, nobody knows. */
 static void lose_all(struct exo_cache *c, int r)
 {
 	c->broken = r;
@@ -261,9 +273,13 @@ int exo_cache_wait(struct exo_cache *c)
 	pthread_mutex_lock(&c->lock);
 	for (int i = 0; i < n; i++)
 		take_completion(c, &done[i]);
-	if (n >= 0)
+	if (n > 0)
 		return 0;
-	if (exo_queue_prepared(c->q))
+	if (!n)
+		lose_all(c, exo_fail(c->x, -EIO, NULL,
+				     "the device ended commands of a cache that it was not given, "
+				     "and not those that it was"));
+	else if (exo_queue_prepared(c->q))
 		refuse(c, n); /* by the queue's thread */
 	else if (n == -ESTALE)
 		lose_all(c, n);

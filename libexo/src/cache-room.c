@@ -206,6 +206,13 @@ static struct exo_slot *take_now(struct exo_cache *c)
 	return s;
 }
 
+/* What the device may still write to, it has: that no page is put there, none is put anywhere. */
+static int no_queue(struct exo_cache *c)
+{
+	return exo_fail(c->x, c->broken, NULL,
+			"the queue of the cache is dead: what is not cached cannot be had");
+}
+
 static int no_room(struct exo_cache *c)
 {
 	if (c->failed)
@@ -225,6 +232,8 @@ int exo_cache_take(struct exo_cache *c, bool wait, struct exo_slot **out)
 		struct exo_slot *s;
 		int r;
 
+		if (c->broken)
+			return no_queue(c);
 		keep_reserve(c);
 		exo_cache_pump(c);
 		*out = take_now(c);

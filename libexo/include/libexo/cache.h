@@ -21,7 +21,9 @@
  *
  * Errors of the device: a page that cannot be read is not cached. One that cannot be written
  * stays, dirty, until a flush has written it; the errno is that of exo_cache_flush(), and, if no
- * other page can go, of whoever needs room.
+ * other page can go, of whoever needs room. When the queue is dead (-ESTALE), or commands are lost as
+ * the device ended others in their stead (-EIO), calls that need the device fail, for good; pages that
+ * are cached stay.
  *
  * The last blocks of an extent that do not fill a page are not cached. While there is a cache, what
  * others write to the extent, by queues or by caches of their own, is not seen in pages that are

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-only
+/*
+ * The buffer cache on devices and queues that do not do as they should: every call ends, with an
+ * error, and no memory is used again that the device may still write to.
+ */
+#include "../src/cache.h"
+#include "cache-rig.h"
+
+/* The device says that a command has ended which is @instead of the one that has. */
+static void mistake(const struct cached *d, uint64_t name, uint64_t instead)
+{
+	struct exo_queue *q = d->c->q;
+
+	for (uint32_t cid = 0; cid < q->depth; cid++)
+		if (q->user_data[cid] == name)
+			q->user_data[cid] = instead;
+}
+
+/* As cache-io.c names the reading of the page in a slot. */
+static uint64_t read_of(const struct cached *d, uint64_t page)
+{
+	return exo_slot_number(d->c, exo_cache_find(d->c, page));
+}
+
+static void ended_twice(void)
+{
+	struct cached d;
+	void *buf;
+
+	cache_of(&d, 16);
+	put_on_disk(&d, 1, 1);
+	CHECK(holds(&d, 1, 1));
+	CHECK_EQUAL(exo_cache_prefetch(d.c, 20, 2), 2);
+	mistake(&d, read_of(&d, 20), read_of(&d, 21));
+	CHECK_EQUAL(exo_cache_get(d.c, 20, 0, &buf), -EIO);
+	CHECK(!is_cached(&d, 20));
+	CHECK(is_cached(&d, 21));
+	/* Its slot is not used for another. */
+	CHECK_EQUAL(change(&d, 30, 3), -EIO);
+	CHECK(holds(&d, 1, 1));
+	cache_close(&d);
+}
+
+static void ended_and_never_begun(void)
+{
+	struct cached d;
+	void *buf;
+
+	cache_of(&d, 16);
+	put_on_disk(&d, 0, 1);
+	put_on_disk(&d, 9, 9);
+	CHECK(holds(&d, 0, 1));
+	CHECK_EQUAL(exo_cache_prefetch(d.c, 9, 1), 1);
+	/* A read of page 0, once more; a write of it; a flush. */
+	for (uint64_t what = 0; what < 3; what++) {
+		const uint64_t page = 9 + what;
+
+		CHECK_EQUAL(exo_cache_prefetch(d.c, page, 1), 1);
+		mistake(&d, read_of(&d, page), what << 56 | read_of(&d, 0));
+		CHECK_EQUAL(exo_cache_get(d.c, page, 0, &buf), -EIO);
+		CHECK(holds(&d, 0, 1));
+		CHECK_EQUAL(stats_of(&d).cached, 1);
+		cache_close(&d);
+		cache_of(&d, 16);
+		CHECK(holds(&d, 0, 1));
+	}
+	cache_close(&d);
+}
+
+/* Nothing is thrown away for pages that cannot be had. */
+static void dead_and_full(void)
+{
+	struct cached d;
+	void *buf;
+	int r;
+
+	cache_of(&d, 16);
+	for (unsigned int page = 0; page < 16; page++)
+		CHECK_EQUAL(change(&d, page, page), 0);
+	CHECK_EQUAL(exo_cache_flush(d.c), 0);
+	CHECK_EQUAL(exo_cache_evict(d.c, 15), 0);
+	CHECK_EQUAL(exo_cache_prefetch(d.c, 100, 1), 1);
+	mistake(&d, read_of(&d, 100), read_of(&d, 0));
+	CHECK_EQUAL(exo_cache_get(d.c, 100, 0, &buf), -EIO);
+	r = exo_cache_get(d.c, 101, 0, &buf);
+	CHECK_EQUAL(r, -EIO);
+	CHECK(strstr(exo_strerror(d.x, r), "dead"));
+	CHECK_EQUAL(exo_cache_prefetch(d.c, 200, 100), 0);
+	CHECK_EQUAL(stats_of(&d).cached, 15);
+	for (unsigned int page = 0; page < 15; page++)
+		CHECK(holds(&d, page, page));
+	/* What is changed cannot be written; to say so takes no time. */
+	CHECK_EQUAL(change(&d, 0, 1), 0);
+	CHECK_EQUAL(exo_cache_flush(d.c), -EIO);
+	CHECK_EQUAL(exo_cache_evict(d.c, 0), -EIO);
+	CHECK_EQUAL(stats_of(&d).dirty, 1);
+	cache_close(&d);
+}
+
+static const struct tap_test tests[] = {
+	TEST(ended_twice, "a command that ends twice is not another that has not ended"),
+	TEST(ended_and_never_begun, "the end of what never began is not believed"),
+	TEST(dead_and_full, "on a dead queue no page goes for one that cannot be had"),
+};
+
+RIG_MAIN(tests)
