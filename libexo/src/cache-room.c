@@ -219,14 +219,32 @@ static int no_room(struct exo_cache *c)
 		return exo_fail(c->x, c->failure, NULL,
 				"the cache has no room: %u of its pages could not be written: %s",
 				c->failed, exo_errno_meaning(c->failure));
+	if (c->trouble)
+		return exo_fail(c->x, c->trouble, NULL,
+				"the cache has no room: what was written for it could not be made "
+				"durable: %s",
+				exo_errno_meaning(c->trouble));
 	if (!c->held)
 		return c->no_frame;
 	return exo_fail(c->x, -ENOBUFS, NULL,
 			"the cache has no room: of its %u pages %u are pinned", c->held, c->pinned);
 }
 
+/* Victims that wait for a flush that failed, perhaps long ago: for the next. */
+static bool try_again(struct exo_cache *c)
+{
+	if (c->leaving)
+		for (struct exo_slot *s = c->slots; s < c->slots + c->slots_count; s++)
+			if (s->place == EXO_SLOT_LEAVING)
+				exo_cache_want(c, s);
+	return c->ready.count || c->unflushed.count;
+}
+
 int exo_cache_take(struct exo_cache *c, bool wait, struct exo_slot **out)
 {
+	bool tried = false;
+
+	c->trouble = 0;
 	exo_cache_reap(c);
 	for (;;) {
 		struct exo_slot *s;
@@ -246,8 +264,12 @@ int exo_cache_take(struct exo_cache *c, bool wait, struct exo_slot **out)
 			dismiss(c, s);
 			continue;
 		}
-		if (!exo_cache_busy(c))
-			return no_room(c);
+		if (!exo_cache_busy(c)) {
+			if (tried || !try_again(c))
+				return no_room(c);
+			tried = true;
+			continue;
+		}
 		r = exo_cache_wait(c);
 		if (r)
 			return r;

@@ -97,9 +97,48 @@ static void dead_and_full(void)
 	cache_close(&d);
 }
 
+/* ---- flushes that fail ---- */
+
+/* The handle's file is one that can be written, but not flushed; or what it was. */
+static void swap_files(const struct cached *d, int other)
+{
+	CHECK(dup2(other, d->x->uring->fd) >= 0);
+}
+
+/* A victim that waits for a flush waits for the next. */
+static void unflushed_victim(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), was;
+	struct cached d;
+	void *buf;
+	int r;
+
+	cache_of(&d, 2);
+	was = fcntl(d.x->uring->fd, F_DUPFD_CLOEXEC, 0);
+	CHECK_EQUAL(change(&d, 0, 1), 0);
+	fill(pinned(&d, 1, EXO_CACHE_OVERWRITE), PAGE, 2);
+	CHECK_EQUAL(exo_cache_order(d.c, 0, 1), 0);
+	CHECK_EQUAL(exo_cache_put(d.c, 1), 0);
+	swap_files(&d, null);
+	pinned(&d, 7, EXO_CACHE_OVERWRITE);
+	for (unsigned int i = 0; i < 2; i++) {
+		r = exo_cache_get(d.c, 8, EXO_CACHE_OVERWRITE, &buf);
+		CHECK_EQUAL(r, -EINVAL);
+		CHECK(strstr(exo_strerror(d.x, r), "has no room"));
+	}
+	swap_files(&d, was);
+	CHECK_EQUAL(change(&d, 8, 8), 0);
+	CHECK(on_disk(&d, 1, 2));
+	CHECK_EQUAL(exo_cache_put(d.c, 7), 0);
+	cache_close(&d);
+	close(was);
+	close(null);
+}
+
 static const struct tap_test tests[] = {
 	TEST(ended_twice, "a command that ends twice is not another that has not ended"),
 	TEST(ended_and_never_begun, "the end of what never began is not believed"),
+	TEST(unflushed_victim, "room that wants a flush is there when one succeeds"),
 	TEST(dead_and_full, "on a dead queue no page goes for one that cannot be had"),
 };
 

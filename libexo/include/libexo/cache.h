@@ -126,7 +126,7 @@ uint64_t exo_cache_pages(const struct exo_cache *c); /* whole pages of the exten
  *
  * Returns 0, or -ERANGE no such page, -ENOENT it is not cached (EXO_CACHE_CACHED), -EACCES it cannot
  * be written, -EINVAL @flags, -ENOBUFS all that could go is pinned; for lack of room, the errno of
- * a write that failed, or what exo_buf_alloc() returns; else what the read returned.
+ * a write or flush that failed, or what exo_buf_alloc() returns; else what the read returned.
  */
 int exo_cache_get(struct exo_cache *c, uint64_t page, unsigned int flags, void **buf);
 
