@@ -168,6 +168,9 @@ static int join_slab(struct exo_reader *r, uint32_t n, uint64_t at)
 		ret = still(r, slab.seq, at);
 	if (ret)
 		return ret;
+	/* An honest owner counts from 1; it would be as if none were here. */
+	if (!slab.seq)
+		return -EPROTO;
 	ret = map_slab(r, n, slab.token);
 	if (!ret)
 		r->slabs[n].seq = slab.seq;

@@ -262,10 +262,33 @@ static void evil_chain(void)
 	exo_close(evil.x);
 }
 
+/* A slab with the number that a reader has for none: what is redeemed for it is not lost sight of. */
+static void evil_slab_of_none(void)
+{
+	struct exo_reader *r;
+	uint64_t held;
+	void *slab;
+
+	evil_begin();
+	CHECK_EQUAL(exo_buf_alloc(evil.q, 8 * PAGE, &slab), 0);
+	held = caps_held(evil.x);
+	CHECK_EQUAL(exo_cache_join(evil.x, evil.text, &r), 0);
+	evil_fill();
+	evil_slabs(slab, slab, 0);
+	for (unsigned int i = 0; i < 8; i++)
+		CHECK_EQUAL(exo_reader_read(r, 0, page), -EPROTO);
+	evil_slabs(slab, slab, 2);
+	CHECK_EQUAL(exo_reader_read(r, 0, page), 0);
+	exo_reader_leave(r);
+	CHECK_EQUAL(caps_held(evil.x), held);
+	exo_close(evil.x);
+}
+
 static const struct tap_test tests[] = {
 	TEST(touched, "a copy of what vanishes is an error and no signal, by either way"),
 	TEST(evil_head, "a directory of nonsense is refused"),
 	TEST(evil_contents, "a directory that turns into nonsense does a reader no harm"),
+	TEST(evil_slab_of_none, "what a directory of nonsense is redeemed for is given back"),
 	TEST(evil_chain, "a chain without an end is not followed for ever"),
 };
 
