@@ -229,6 +229,9 @@ static void refuse(struct exo_cache *c, int r)
 	for (unsigned int i = 1; i < n; i++)
 		prepare(c, c->names[i]);
 	complete(c, c->names[0], r);
+	/* If more is in flight, who waits for it is told. */
+	if (!exo_cache_busy(c) && !exo_queue_alive(c->q))
+		c->broken = -ESTALE;
 }
 
 void exo_cache_submit(struct exo_cache *c)
