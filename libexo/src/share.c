@@ -22,10 +22,21 @@
 #define PIDFS_MAGIC 0x50494446 /* <linux/magic.h> since 6.9 */
 
 /**
+ * struct shown - what readers may have of a slab
+ * @token: of it
+ * @shown: there is one
+ */
+struct shown {
+	uint8_t token[16];
+	bool shown;
+};
+
+/**
  * struct exo_share - a directory
  * @at: it
  * @buckets: in it, likewise the others
- * @tokens: of it, that were made
+ * @shown: the same of slabs, where nobody takes it
+ * @tokens: of the directory, that were made
  * @tokens_count: so many
  */
 struct exo_share {
@@ -33,6 +44,7 @@ struct exo_share {
 	struct exo_share_bucket *buckets;
 	struct exo_share_entry *entries;
 	struct exo_share_slab *slabs;
+	struct shown *shown;
 	uint8_t (*tokens)[16];
 	size_t tokens_count;
 };
@@ -88,32 +100,44 @@ static void take_back(struct exo_cache *c, uint32_t cap)
 /* Let readers have it; they may have been let before. */
 static bool show_slab(struct exo_cache *c, const struct exo_slot *s)
 {
-	struct exo_share_slab *slab = &c->share->slabs[s->frame / exo_frames_per_slab(c->frames)];
+	uint32_t n = s->frame / exo_frames_per_slab(c->frames);
+	struct exo_share_slab *slab = &c->share->slabs[n];
+	struct shown *shown = &c->share->shown[n];
 	struct exo_token_create arg = { 0 };
 	uint64_t first;
 
-	if (!(slab->seq & 1))
+	if (shown->shown)
 		return true;
 	if (make_token(c, exo_frames_capability(c->frames, s->frame, &first), &arg))
 		return false;
+	memcpy(shown->token, arg.out_token, sizeof(shown->token));
+	shown->shown = true;
 	memcpy(slab->token, arg.out_token, sizeof(slab->token));
 	end(&slab->seq);
 	return true;
 }
 
-void exo_share_lose_slab(struct exo_cache *c, uint32_t n)
+/* Not in the directory, which may be gone. */
+static void hide_slab(struct exo_cache *c, uint32_t n)
 {
+	struct shown *shown = &c->share->shown[n];
 	uint32_t cap;
 	uint64_t first;
 
-	if (!c->share || c->share->slabs[n].seq & 1)
-		return;
-	begin(&c->share->slabs[n].seq);
-	cancel(c, c->share->slabs[n].token);
+	shown->shown = false;
+	cancel(c, shown->token);
 	cap = exo_frames_capability(c->frames, n * exo_frames_per_slab(c->frames), &first);
 	pthread_mutex_unlock(&c->lock);
 	take_back(c, cap);
 	pthread_mutex_lock(&c->lock);
+}
+
+void exo_share_lose_slab(struct exo_cache *c, uint32_t n)
+{
+	if (!c->share || !c->share->shown[n].shown)
+		return;
+	begin(&c->share->slabs[n].seq);
+	hide_slab(c, n);
 }
 
 /* ---- pages ---- */
@@ -243,6 +267,26 @@ static void fill(struct exo_cache *c, const struct exo_share_head *h)
 			exo_share_enter(c, s);
 }
 
+static void free_share(struct exo_share *share)
+{
+	free(share->shown);
+	free(share->tokens);
+	free(share);
+}
+
+static struct exo_share *make_share(const struct exo_cache *c)
+{
+	struct exo_share *share = calloc(1, sizeof(*share));
+
+	if (!share)
+		return NULL;
+	share->shown = calloc(exo_frames_slabs(c->frames), sizeof(*share->shown));
+	if (share->shown)
+		return share;
+	free_share(share);
+	return NULL;
+}
+
 static int begin_sharing(struct exo_cache *c)
 {
 	struct exo_share_layout layout;
@@ -254,13 +298,13 @@ static int begin_sharing(struct exo_cache *c)
 	r = describe(c, &head);
 	if (r)
 		return r;
-	share = calloc(1, sizeof(*share));
+	share = make_share(c);
 	if (!share)
 		return exo_fail(c->x, -ENOMEM, NULL, "no memory to share a cache");
 	layout = exo_share_lay_out(&head);
 	r = exo_buf_alloc(c->q, layout.end, &at);
 	if (r) {
-		free(share);
+		free_share(share);
 		return r;
 	}
 	share->at = at;
@@ -281,7 +325,8 @@ void exo_share_end(struct exo_cache *c)
 	for (size_t i = 0; i < share->tokens_count; i++)
 		cancel(c, share->tokens[i]);
 	for (uint32_t n = 0; n < exo_frames_slabs(c->frames); n++)
-		exo_share_lose_slab(c, n);
+		if (share->shown[n].shown)
+			hide_slab(c, n);
 	for (struct exo_slot *s = c->slots; s < c->slots + c->slots_count; s++)
 		s->shown = false;
 	c->share = NULL;
@@ -289,8 +334,7 @@ void exo_share_end(struct exo_cache *c)
 	take_back(c, exo_buf_capability(c->q, share->at));
 	exo_buf_free(c->q, share->at);
 	pthread_mutex_lock(&c->lock);
-	free(share->tokens);
-	free(share);
+	free_share(share);
 }
 
 const void *exo_share_directory(const struct exo_cache *c)

@@ -596,10 +596,24 @@ static void taken(void)
 	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
 	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
 	CHECK_EQUAL(frames_used(&o.e), 0);
+	/* The owner can end it without a signal. */
+	CHECK_EQUAL(TELL(&o, UNSHARE), 0);
 	exo_reader_leave(r);
-	kill(o.pid, SIGKILL);
 	end_owner(&o);
 	exo_close(x);
+}
+
+static void taken_and_destroyed(void)
+{
+	struct exo_revoke all = { 0 };
+	struct owner o;
+
+	start_owner(&o);
+	CHECK_EQUAL(TELL(&o, CHANGE, .page = 3, .number = 33), 0);
+	all.cap = o.e.pool;
+	CHECK_EQUAL(exo_sys_revoke(ours(), &all), 0);
+	CHECK_EQUAL(TELL(&o, DESTROY), 0);
+	end_owner(&o);
 }
 
 static const struct tap_test tests[] = {
@@ -614,6 +628,7 @@ static const struct tap_test tests[] = {
 	TEST(unshared, "when sharing ends no reader has any memory left"),
 	TEST(slab_gone, "memory goes from readers when the owner gives it up"),
 	TEST(taken, "when the owner's memory is taken by force, readers are told"),
+	TEST(taken_and_destroyed, "a shared cache whose memory was taken can be destroyed"),
 };
 
 TAP_MAIN(tests)

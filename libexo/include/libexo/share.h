@@ -28,6 +28,11 @@
  * -ESTALE; there is no SIGBUS. Memory that readers have after the owner died stays allocated from its pool
  * until they leave: so leave when you are told -ESTALE.
  *
+ * An owner has exo_cache_comply() called when memory is asked back, which ends sharing if it has to.
+ * If that is not done in time and the directory is taken by force, the owner's next call that changes
+ * what readers see is SIGBUS, as a touch of a page is. Only exo_cache_unshare() and
+ * exo_cache_destroy() touch neither.
+ *
  * Needs the module.
  */
 #ifndef LIBEXO_SHARE_H
