@@ -204,10 +204,8 @@ static uint64_t give_slab(struct exo_cache *c, const void *at)
 
 	pthread_mutex_lock(&c->io);
 	pthread_mutex_lock(&c->lock);
-	if (at == exo_share_directory(c)) {
-		exo_share_end(c);
-		given = 1;
-	}
+	if (at == exo_share_directory(c))
+		given = exo_share_end(c);
 	slab = slab_at(c, at);
 	if (slab != EXO_NONE && !clean(c, slab) && strip(c, slab)) {
 		given = release(c, slab);

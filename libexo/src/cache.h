@@ -329,8 +329,9 @@ void exo_share_open(struct exo_cache *c, struct exo_slot *s);  /* without @io */
 void exo_share_close(struct exo_cache *c, struct exo_slot *s); /* without @io */
 /* Nobody reads the slab any more. Takes a moment: the lock is let go. */
 void exo_share_lose_slab(struct exo_cache *c, uint32_t slab);
-/* The same of all of it, of which no slab is in use. The address of what may be asked back. */
-void exo_share_end(struct exo_cache *c);
+/* The same of all of it, and the directory is given back: how many frames. */
+uint64_t exo_share_end(struct exo_cache *c);
+/* The address of what may be asked back. */
 const void *exo_share_directory(const struct exo_cache *c);
 
 #endif /* LIBEXO_CACHE_PRIVATE_H */

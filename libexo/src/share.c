@@ -19,6 +19,7 @@
 #include "cache.h"
 #include "share.h"
 
+#define FRAME 4096u
 #define PIDFS_MAGIC 0x50494446 /* <linux/magic.h> since 6.9 */
 
 /**
@@ -34,6 +35,7 @@ struct shown {
 /**
  * struct exo_share - a directory
  * @at: it
+ * @frames: so many
  * @buckets: in it, likewise the others
  * @shown: the same of slabs, where nobody takes it
  * @tokens: of the directory, that were made
@@ -41,6 +43,7 @@ struct shown {
  */
 struct exo_share {
 	char *at;
+	uint64_t frames;
 	struct exo_share_bucket *buckets;
 	struct exo_share_entry *entries;
 	struct exo_share_slab *slabs;
@@ -307,7 +310,10 @@ static int begin_sharing(struct exo_cache *c)
 		free_share(share);
 		return r;
 	}
+	/* When it may go, exo_cache_comply() knows. */
+	exo_buf_keep(c->x, at);
 	share->at = at;
+	share->frames = (layout.end + FRAME - 1) / FRAME;
 	share->buckets = (void *)(share->at + layout.buckets);
 	share->entries = (void *)(share->at + layout.entries);
 	share->slabs = (void *)(share->at + layout.slabs);
@@ -316,12 +322,13 @@ static int begin_sharing(struct exo_cache *c)
 	return 0;
 }
 
-void exo_share_end(struct exo_cache *c)
+uint64_t exo_share_end(struct exo_cache *c)
 {
 	struct exo_share *share = c->share;
+	uint64_t frames;
 
 	if (!share)
-		return;
+		return 0;
 	for (size_t i = 0; i < share->tokens_count; i++)
 		cancel(c, share->tokens[i]);
 	for (uint32_t n = 0; n < exo_frames_slabs(c->frames); n++)
@@ -334,7 +341,9 @@ void exo_share_end(struct exo_cache *c)
 	take_back(c, exo_buf_capability(c->q, share->at));
 	exo_buf_free(c->q, share->at);
 	pthread_mutex_lock(&c->lock);
+	frames = share->frames;
 	free_share(share);
+	return frames;
 }
 
 const void *exo_share_directory(const struct exo_cache *c)

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <time.h>
 
+#include "../src/cache.h"
 #include "../src/share.h"
 #include "cache-vm-rig.h"
 
@@ -616,6 +617,32 @@ static void taken_and_destroyed(void)
 	end_owner(&o);
 }
 
+/* What exo_give_up() takes for spare is not the directory; the cache gives it when it is asked. */
+static void directory_asked_back(void)
+{
+	struct exo *x = open_handle(EXO_READ | EXO_WRITE);
+	struct exo_cache *c = open_cache(x, 64, PAGE);
+	struct exo_asked asked = { .type = EXO_TYPE_POOL, .frames = 1, .deadline = 1 };
+	char text[EXO_TOKEN_TEXT];
+	struct exo_reader *r;
+
+	CHECK_EQUAL(exo_cache_share(c, 0, 0, EXO_TOKEN_ANYBODY, text), 0);
+	CHECK_EQUAL(change(c, 3, 33), 0);
+	CHECK_EQUAL(exo_cache_join(x, text, &r), 0);
+	asked.cap = exo_pool_cap(x);
+	CHECK_EQUAL(exo_give_up(x, &asked), 0);
+	CHECK_EQUAL(change(c, 3, 34), 0);
+	CHECK(sees(r, 3, 34));
+	asked = (struct exo_asked){ .type = EXO_TYPE_FRAMES, .deadline = 1 };
+	asked.buf = (void *)exo_share_directory(c);
+	CHECK_EQUAL(exo_cache_comply(c, &asked), 2); /* the head, and the rest */
+	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
+	CHECK(holds(c, 3, 34));
+	exo_reader_leave(r);
+	exo_cache_destroy(c);
+	exo_close(x);
+}
+
 static const struct tap_test tests[] = {
 	TEST(shared, "another process reads what is cached, before it is on the disk"),
 	TEST(described, "a reader knows which blocks it reads"),
@@ -629,6 +656,7 @@ static const struct tap_test tests[] = {
 	TEST(slab_gone, "memory goes from readers when the owner gives it up"),
 	TEST(taken, "when the owner's memory is taken by force, readers are told"),
 	TEST(taken_and_destroyed, "a shared cache whose memory was taken can be destroyed"),
+	TEST(directory_asked_back, "the directory goes when the cache gives it, and not before"),
 };
 
 TAP_MAIN(tests)

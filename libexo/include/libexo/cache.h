@@ -35,8 +35,8 @@
  * the other: use exo_cache_prefetch(), or a cache for each thread on an extent of its own. What two
  * threads do to the bytes of a page is theirs to agree on.
  *
- * Revocation: the frames are buffers, which exo_give_up() would give up with what is in them.
- * A program with a cache sets a function of its own, which calls exo_cache_comply():
+ * Revocation: what is in the frames the cache knows, so exo_give_up() leaves them. A program with
+ * a cache sets a function of its own, which calls exo_cache_comply():
  *
  *	static void asked(struct exo *x, const struct exo_asked *asked, void *cache)
  *	{
