@@ -4,6 +4,8 @@
  * exo-run, without privileges, with an extent of 16 MiB that may be written.
  */
 #define _GNU_SOURCE 1
+#include <setjmp.h>
+
 #include "cache-vm-rig.h"
 
 static void on_the_module(void)
@@ -183,6 +185,68 @@ static void asked_back(void)
 	unsettle(&e);
 }
 
+static sigjmp_buf back;
+
+static void on_bus_error(int signal)
+{
+	(void)signal;
+	siglongjmp(back, 1);
+}
+
+static bool is_sigbus(const volatile char *at)
+{
+	struct sigaction action = { .sa_handler = on_bus_error }, before;
+	bool caught = true;
+
+	sigaction(SIGBUS, &action, &before);
+	if (!sigsetjmp(back, 1)) {
+		(void)*at;
+		caught = false;
+	}
+	sigaction(SIGBUS, &before, NULL);
+	return caught;
+}
+
+/* Its memory is gone: who touches it has a signal, the cache's own calls have errors. */
+static void taken_by_force(void)
+{
+	struct exo_cache_stats stats = { .size = sizeof(stats) };
+	struct exo_revoke all = { 0 };
+	struct estate e;
+	struct exo_cache *c;
+	struct exo *x;
+	void *one, *two, *buf;
+
+	settle(&e, 2 * SLAB);
+	x = open_in(&e, EXO_READ | EXO_WRITE);
+	c = open_cache(x, SLAB, PAGE);
+	CHECK_EQUAL(exo_cache_get(c, 1, EXO_CACHE_OVERWRITE, &one), 0);
+	CHECK_EQUAL(change(c, 2, 22), 0);
+	CHECK_EQUAL(exo_cache_prefetch(c, 100, 16), 16);
+	all.cap = e.pool;
+	CHECK_EQUAL(exo_sys_revoke(ours(), &all), 0);
+	CHECK(all.out_taken > 0);
+	CHECK(is_sigbus(one));
+	CHECK_EQUAL(exo_cache_get(c, 2, 0, &two), 0);
+	CHECK(is_sigbus(two));
+	CHECK_EQUAL(exo_cache_put(c, 2), 0);
+	/* Before and after the library knows. */
+	for (unsigned int i = 0; i < 2; i++) {
+		CHECK(exo_cache_get(c, 200 + i, 0, &buf) < 0);
+		CHECK(!buf);
+		CHECK(exo_cache_flush(c) < 0);
+		CHECK(exo_cache_evict(c, 2) < 0);
+		CHECK_EQUAL(exo_cache_give_up(c, 1), 0);
+		CHECK(exo_dispatch(x) >= 0);
+	}
+	exo_cache_get_stats(c, &stats);
+	CHECK_EQUAL(stats.failed, 2);
+	exo_cache_destroy(c);
+	exo_close(x);
+	close(e.session);
+	unsettle(&e);
+}
+
 static const struct tap_test tests[] = {
 	TEST(on_the_module, "a cache on the module reads, reads ahead, writes behind and flushes"),
 	TEST(order_on_the_module, "a page is on the disk before one ordered after it"),
@@ -190,6 +254,8 @@ static const struct tap_test tests[] = {
 	TEST(on_a_thread, "a cache works on a queue with a thread, which refuses late"),
 	TEST(dead_queue, "when the queue is taken, calls end with errors and pages stay"),
 	TEST(asked_back, "a cache gives what is asked back, and loses nothing"),
+	TEST(taken_by_force,
+	     "of memory that was taken by force, a touch is a signal and a call an error"),
 };
 
 TAP_MAIN(tests)

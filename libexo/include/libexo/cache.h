@@ -44,7 +44,9 @@
  *	}
  *	exo_on_revoke(x, asked, c);
  *
- * Frames that were taken by force are gone: a touch of their pages is SIGBUS, pinned or not.
+ * Frames that were taken by force are gone: a touch of their pages is SIGBUS, pinned or not, and of
+ * pages that are put there since. Calls have errors, as commands for such pages are refused; what can
+ * be written still is. Destroy the cache then.
  *
  * It works on "uring:" handles. Other processes may read it: <libexo/share.h>.
  */
