@@ -26,7 +26,8 @@
  *
  * When the owner's process ends, the cache is destroyed, or its memory is taken back, reads end with
  * -ESTALE; there is no SIGBUS. Memory that readers have after the owner died stays allocated from its pool
- * until they leave: so leave when you are told -ESTALE.
+ * until they leave: so leave when you are told -ESTALE. An owner that executes another program has not
+ * ended, and what it left is read as if it were up to date: it calls exo_cache_unshare() before.
  *
  * An owner has exo_cache_comply() called when memory is asked back, which ends sharing if it has to.
  * If that is not done in time and the directory is taken by force, the owner's next call that changes
