@@ -399,6 +399,31 @@ static uint64_t now_ms(void)
 	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
 }
 
+/* A token is for whom and for as long as its maker said. */
+static void for_some(void)
+{
+	struct exo *x = open_handle(EXO_READ | EXO_WRITE);
+	struct exo_cache *c = open_cache(x, 64, PAGE);
+	uint64_t until = now_ms() + 20000;
+	char text[EXO_TOKEN_TEXT];
+	struct exo_reader *r;
+	int ret;
+
+	CHECK_EQUAL(exo_cache_share(c, 0, 60000, getuid() + 1, text), 0);
+	CHECK_EQUAL(exo_cache_join(x, text, &r), -ENOENT);
+	CHECK_EQUAL(exo_cache_share(c, 0, 60000, getuid(), text), 0);
+	CHECK_EQUAL(exo_cache_join(x, text, &r), 0);
+	exo_reader_leave(r);
+	CHECK_EQUAL(exo_cache_share(c, 0, 1, EXO_TOKEN_ANYBODY, text), 0);
+	do {
+		ret = exo_cache_join(x, text, &r);
+		exo_reader_leave(r);
+	} while (!ret && now_ms() < until);
+	CHECK_EQUAL(ret, -ENOENT);
+	exo_cache_destroy(c);
+	exo_close(x);
+}
+
 static void never_torn(void)
 {
 	struct exo *x = open_handle(EXO_READ);
@@ -639,6 +664,15 @@ static void directory_asked_back(void)
 	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
 	CHECK(holds(c, 3, 34));
 	exo_reader_leave(r);
+	/* So it does when all of the pool is asked back: nothing is left to take. */
+	CHECK_EQUAL(exo_cache_share(c, 0, 0, EXO_TOKEN_ANYBODY, text), 0);
+	CHECK_EQUAL(exo_cache_join(x, text, &r), 0);
+	asked = (struct exo_asked){ .type = EXO_TYPE_POOL, .deadline = 1 };
+	asked.cap = exo_pool_cap(x);
+	CHECK_EQUAL(exo_cache_comply(c, &asked), 64);
+	CHECK(!exo_share_directory(c));
+	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
+	exo_reader_leave(r);
 	exo_cache_destroy(c);
 	exo_close(x);
 }
@@ -649,6 +683,7 @@ static const struct tap_test tests[] = {
 	TEST(translated, "a holder of other blocks of the device finds its own in the cache"),
 	TEST(never_written, "a reader can write neither pages nor the directory"),
 	TEST(no_entry, "without a token that is good nobody reads"),
+	TEST(for_some, "a token is good for whom and as long as it was made for"),
 	TEST(never_torn, "a page that is changed all the time is never read in halves"),
 	TEST(killed, "when the owner is killed, its readers are told and get no signal"),
 	TEST(killed_and_survived, "so they are if its session lives on elsewhere"),

@@ -32,6 +32,12 @@ static void hits_and_misses(void)
 	CHECK_EQUAL(exo_cache_put(d.c, 3), 0);
 	CHECK_EQUAL(exo_cache_put(d.c, 3), 0);
 	CHECK_EQUAL(stats_of(&d).pinned, 0);
+	/* Of a program that knew fewer numbers nothing behind them is touched. */
+	stats.size = offsetof(struct exo_cache_stats, pinned);
+	stats.pinned = 77;
+	exo_cache_get_stats(d.c, &stats);
+	CHECK_EQUAL(stats.pinned, 77);
+	CHECK_EQUAL(stats.size, offsetof(struct exo_cache_stats, pinned));
 	/* Before it is read anew it must have gone. */
 	CHECK_EQUAL(exo_cache_evict(d.c, 3), 0);
 	CHECK(!is_cached(&d, 3));
@@ -798,6 +804,13 @@ static void given_up(void)
 	for (unsigned int n = 0; n < 3 * SLAB; n++)
 		CHECK(holds(&d, n, n == 5 ? 1005 : n));
 	CHECK_EQUAL(stats_of(&d).held, 2 * SLAB);
+	/* Of both slabs one is pinned; then that which was all the time. */
+	for (unsigned int n = 0; n < 2 * SLAB; n++)
+		pinned(&d, n, 0);
+	CHECK_EQUAL(exo_cache_limit(d.c, slab), -EBUSY);
+	CHECK(strstr(exo_strerror(d.x, -EBUSY), "holds 1024 pages"));
+	for (unsigned int n = 0; n < 2 * SLAB; n++)
+		CHECK_EQUAL(exo_cache_put(d.c, n), 0);
 	CHECK_EQUAL(exo_cache_limit(d.c, slab), 0);
 	CHECK_EQUAL(stats_of(&d).held, SLAB);
 	CHECK_EQUAL(exo_cache_put(d.c, SLAB + 5), 0);
