@@ -216,16 +216,29 @@ static uint64_t give_slab(struct exo_cache *c, const void *at)
 	return given;
 }
 
+/* What readers look into would be taken by force. */
+static uint64_t give_directory(struct exo_cache *c)
+{
+	uint64_t given;
+
+	pthread_mutex_lock(&c->io);
+	pthread_mutex_lock(&c->lock);
+	given = exo_share_end(c);
+	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_unlock(&c->io);
+	return given;
+}
+
 uint64_t exo_cache_comply(struct exo_cache *c, const struct exo_asked *asked)
 {
-	uint64_t frames = asked->frames ? asked->frames : UINT64_MAX;
+	uint64_t given = 0;
 
 	if (asked->type == EXO_TYPE_FRAMES && asked->buf)
 		return give_slab(c, asked->buf);
 	if (asked->type != EXO_TYPE_POOL || asked->cap != exo_pool_cap(c->x))
 		return 0;
-	/* What readers look into would be taken by force. */
 	if (!asked->frames)
-		exo_cache_unshare(c);
-	return give_locked(c, frames, asked->deadline ? NEVER : DIRTY);
+		given = give_directory(c);
+	return given + give_locked(c, asked->frames ? asked->frames : UINT64_MAX,
+				   asked->deadline ? NEVER : DIRTY);
 }

@@ -669,7 +669,7 @@ static void directory_asked_back(void)
 	CHECK_EQUAL(exo_cache_join(x, text, &r), 0);
 	asked = (struct exo_asked){ .type = EXO_TYPE_POOL, .deadline = 1 };
 	asked.cap = exo_pool_cap(x);
-	CHECK_EQUAL(exo_cache_comply(c, &asked), 64);
+	CHECK_EQUAL(exo_cache_comply(c, &asked), 64 + 2);
 	CHECK(!exo_share_directory(c));
 	CHECK_EQUAL(exo_reader_read(r, 3, page), -ESTALE);
 	exo_reader_leave(r);
