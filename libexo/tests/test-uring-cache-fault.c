@@ -97,12 +97,41 @@ static void dead_and_full(void)
 	cache_close(&d);
 }
 
-/* ---- flushes that fail ---- */
+/* ---- devices that are other files for a while ---- */
 
-/* The handle's file is one that can be written, but not flushed; or what it was. */
 static void swap_files(const struct cached *d, int other)
 {
 	CHECK(dup2(other, d->x->uring->fd) >= 0);
+}
+
+/* A pipe that nothing is in: what is read of it comes when it is there. */
+static void no_answer(void)
+{
+	char bytes[PAGE];
+	struct cached d;
+	void *buf;
+	int ends[2];
+
+	CHECK(!pipe(ends));
+	cache_of(&d, 2);
+	swap_files(&d, ends[0]);
+	d.x->io_timeout_ms = 20;
+	CHECK_EQUAL(exo_cache_get(d.c, 5, 0, &buf), -ETIMEDOUT);
+	CHECK(!buf);
+	CHECK_EQUAL(exo_cache_get(d.c, 5, 0, &buf), -ETIMEDOUT);
+	/* What is being read is in nobody's way, and in nobody else's hands. */
+	pinned(&d, 6, EXO_CACHE_OVERWRITE);
+	CHECK_EQUAL(exo_cache_get(d.c, 7, EXO_CACHE_OVERWRITE, &buf), -ETIMEDOUT);
+	CHECK_EQUAL(exo_cache_evict(d.c, 5), -ETIMEDOUT);
+	CHECK_EQUAL(exo_cache_give_up(d.c, 1), 0);
+	/* At last. */
+	fill(bytes, PAGE, 55);
+	CHECK_EQUAL(write(ends[1], bytes, PAGE), PAGE);
+	d.x->io_timeout_ms = 10000;
+	CHECK(holds(&d, 5, 55));
+	cache_close(&d);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 /* A victim that waits for a flush waits for the next. */
@@ -138,6 +167,7 @@ static void unflushed_victim(void)
 static const struct tap_test tests[] = {
 	TEST(ended_twice, "a command that ends twice is not another that has not ended"),
 	TEST(ended_and_never_begun, "the end of what never began is not believed"),
+	TEST(no_answer, "a command without an answer keeps its memory, and no call for ever"),
 	TEST(unflushed_victim, "room that wants a flush is there when one succeeds"),
 	TEST(dead_and_full, "on a dead queue no page goes for one that cannot be had"),
 };
