@@ -33,7 +33,7 @@ INSTALL_TARGETS :=
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all tools module tests unit-tests guest check check-debug demo shell install uninstall clean help \
+.PHONY: all tools module importer tests unit-tests guest check check-debug demo shell install uninstall clean help \
 	install-module
 
 all: tools module
@@ -64,6 +64,14 @@ module:
 		"install the package linux-headers-$$(uname -r), or name others with KDIR=" >&2; exit 1; }
 	@selftests/vm/mirror $(MODULE_DIR)
 	+$(KBUILD) modules
+
+# A driver for tests that need another device's: for kernels that have what exo exports for it.
+IMPORTER_DIR = $(B)/importer-$(KREL)
+
+importer:
+	@selftests/vm/mirror $(IMPORTER_DIR) selftests/importer/Kbuild selftests/importer/*.[ch] module/compat.h
+	+$(MAKE) -C $(KDIR) M=$(abspath $(IMPORTER_DIR))/selftests/importer \
+		$(if $(filter 1,$(WERROR)),W=1 KCFLAGS=-Werror) modules
 
 # What the virtual machine needs: everything, with the module for the guest's kernel.
 print-%:

@@ -6,8 +6,10 @@
 #ifndef EXO_COMPAT_H
 #define EXO_COMPAT_H
 
+#include <linux/dma-buf.h>
 #include <linux/huge_mm.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/version.h>
 
@@ -27,6 +29,19 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 {
 	return vmf_insert_pfn_pmd(vmf, pfn, write);
 }
+#endif
+
+/* The name of a namespace became a string in 6.13. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define EXO_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define EXO_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
+/* What tells importers that memory is taken back got its present name in 7.1. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#define invalidate_mappings move_notify
+#define dma_buf_invalidate_mappings dma_buf_move_notify
 #endif
 
 /* The mark of a write tracker is that of others, too, from 7.3 on. */

@@ -11,6 +11,7 @@
 #include "cap.h"
 #include "controller.h"
 #include "events.h"
+#include "export.h"
 #include "extent.h"
 #include "frames.h"
 #include "identify.h"
@@ -71,6 +72,9 @@ static const struct exo_op exo_ops[] = {
 	EXO_OP_RESERVED(EXO_POOL_QUERY, exo_pool_query, exo_pool_query),
 	EXO_OP_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc, exo_frames_alloc),
 	EXO_OP_RESERVED(EXO_FRAMES_NAMES, exo_frames_names, exo_frames_names),
+#ifdef EXO_EXPORTS
+	EXO_OP(EXO_FRAMES_EXPORT, exo_frames_export, exo_frames_export),
+#endif
 	EXO_OP_RESERVED(EXO_MEM_ADOPT, exo_mem_adopt, exo_mem_adopt),
 	EXO_OP_FULL(EXO_CONTROLLER_CREATE, exo_controller_create, EXO_CONTROLLER_EXCLUSIVE, 0,
 		    exo_controller_create),

@@ -28,6 +28,7 @@ union exo_arg {
 	struct exo_pool_query pool_query;
 	struct exo_frames_alloc frames_alloc;
 	struct exo_frames_names frames_names;
+	struct exo_frames_export frames_export;
 	struct exo_mem_adopt mem_adopt;
 	struct exo_controller_create controller_create;
 	struct exo_controller_query controller_query;

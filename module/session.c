@@ -143,6 +143,8 @@ int exo_session_info(struct exo_call *call)
 		cmd->out_features |= EXO_FEATURE_UPCALL;
 	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		cmd->out_features |= EXO_FEATURE_FRAMES_2M;
+	if (IS_ENABLED(EXO_EXPORTS))
+		cmd->out_features |= EXO_FEATURE_EXPORT;
 	cmd->out_frames_limit = exo_pool_root_limit();
 	cmd->out_frames_used = exo_pool_root_used();
 	cmd->out_frames_quarantined = exo_quarantined();

@@ -375,7 +375,7 @@ static struct exo_attachment *exo_attachment_find(struct exo_cap *cap, struct ex
 	list_for_each_entry(binding, &cap->bindings, on_cap) {
 		struct exo_attachment *att = container_of(binding, struct exo_attachment, binding);
 
-		if (att->space->nvme == nvme)
+		if (binding->ops == &exo_attachment_ops && att->space->nvme == nvme)
 			return att;
 	}
 	return NULL;

@@ -93,7 +93,8 @@
 	EXO_TR(EMPTY)                \
 	EXO_TR(LARGE)                \
 	EXO_TR(ENTRY_RIGHT)          \
-	EXO_TR_LAST(UPCALL)
+	EXO_TR(UPCALL)               \
+	EXO_TR_LAST(DESCRIPTORS)
 
 #define EXO_TRACE_TYPES         \
 	EXO_TT(POOL)            \

@@ -439,6 +439,47 @@ TEST_F_TIMEOUT(injection, fails_events_and_waits_and_changes_nothing, 300)
 		sweep(_metadata, self, &waits[i]);
 }
 
+/* ---- exports ---- */
+
+static int do_export(FIXTURE_DATA(injection) * self)
+{
+	struct exo_frames_export arg = { .frames = self->frames.out_cap, .out_fd = -1 };
+	int ret = call(self->t.fd, EXO_FRAMES_EXPORT, &arg);
+
+	self->other = arg.out_fd;
+	return ret;
+}
+
+/* A descriptor that was reserved is free again. */
+static void finish_export(struct __test_metadata *_metadata, FIXTURE_DATA(injection) * self,
+			  int ret)
+{
+	if (!ret)
+		close(self->other);
+	EXPECT_EQ((int)self->scratch, dup(self->t.fd));
+	close(self->scratch);
+}
+
+static int prepare_export(FIXTURE_DATA(injection) * self)
+{
+	self->scratch = dup(self->t.fd);
+	close(self->scratch);
+	return 0;
+}
+
+static const struct subject exporting = { "export frames", do_export, prepare_export,
+					  finish_export };
+
+TEST_F_TIMEOUT(injection, fails_an_export_and_nothing_is_exported, 300)
+{
+	struct exo_info i;
+
+	ASSERT_EQ(0, info(self->t.fd, &i));
+	if (!(i.out_features & EXO_FEATURE_EXPORT))
+		SKIP(return, "this kernel has nothing to export to");
+	sweep(_metadata, self, &exporting);
+}
+
 /* ---- windows ---- */
 
 #define WINDOW_ENTRIES 4096u

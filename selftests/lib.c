@@ -43,6 +43,7 @@ const struct command commands[] = {
 	COMMAND_RESERVED(EXO_POOL_QUERY, exo_pool_query),
 	COMMAND_RESERVED(EXO_FRAMES_ALLOC, exo_frames_alloc),
 	COMMAND_RESERVED(EXO_FRAMES_NAMES, exo_frames_names),
+	COMMAND(EXO_FRAMES_EXPORT, exo_frames_export),
 	COMMAND_RESERVED(EXO_MEM_ADOPT, exo_mem_adopt),
 	{ "EXO_CONTROLLER_CREATE", EXO_CONTROLLER_CREATE, sizeof(struct exo_controller_create), 0,
 	  EXO_CONTROLLER_EXCLUSIVE },

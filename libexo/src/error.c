@@ -252,6 +252,9 @@ static const struct {
 			    "not the right to WRITE"),
 	REASON(UPCALL, "the kernel calls no function of a program's on this architecture, or for a "
 		       "thread with a shadow stack: catch SIGBUS"),
+	REASON(DESCRIPTORS,
+	       "no file descriptor is left: close some, or raise the limit (ulimit -n, "
+	       "LimitNOFILE=)"),
 #undef REASON
 };
 

@@ -277,10 +277,26 @@ static void run_ops(struct run *run)
 		;
 }
 
+/* The next that open() would return. */
+static int next_descriptor(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+/* Sessions, and what was exported. */
+static void close_from(int first)
+{
+	if (first >= 0)
+		close_range(first, EXEC_EVENTFD - 1, 0);
+}
+
 void executor_run(const struct world *world, const struct input *in)
 {
+	int first = next_descriptor();
 	static struct run run;
-	unsigned int i;
 
 	memset(&run, 0, sizeof(run));
 	run.world = world;
@@ -288,8 +304,6 @@ void executor_run(const struct world *world, const struct input *in)
 	memory_reset();
 	if (!world_begin(world, run.fd))
 		run_ops(&run);
-	for (i = 0; i < SESSIONS; i++)
-		if (run.fd[i] >= 0)
-			close(run.fd[i]);
+	close_from(first);
 	memory_reset();
 }

@@ -83,6 +83,7 @@ const struct op_type op_types[] = {
 	       F(exo_frames_names, first, F_NUMBER, 8), F(exo_frames_names, count, F_NUMBER, 16),
 	       F(exo_frames_names, names, F_ADDRESS, 0),
 	       F(exo_frames_names, __reserved, F_NUMBER, 0)) },
+	{ CALL(FRAMES_EXPORT, exo_frames_export, 0, F(exo_frames_export, frames, F_CAP, FRAMES)) },
 	{ CALL(MEM_ADOPT, exo_mem_adopt, 0, F(exo_mem_adopt, controller, F_CAP, CONTROLLER),
 	       F(exo_mem_adopt, rights, F_RIGHTS, 0), F(exo_mem_adopt, address, F_ADDRESS, 0),
 	       F(exo_mem_adopt, bytes, F_NUMBER, 8192), F(exo_mem_adopt, __reserved, F_NUMBER, 0)),

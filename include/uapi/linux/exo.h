@@ -56,6 +56,7 @@
  *  ELOOP       the derivation tree is at its depth limit
  *  EEXIST      already attached; command id already in flight; the session has an
  *              event ring
+ *  EMFILE      the program can have no more file descriptors
  *  EBUSY       what was derived from the capability, or from one above it, is being
  *              taken back: nothing new can be derived meanwhile; the function is in
  *              another's hands alone, or it is to be exclusive and is in use
@@ -98,6 +99,7 @@
 #define EXO_FRAMES_ALLOC _IO(EXO_IOC_MAGIC, 0x12)
 #define EXO_FRAMES_NAMES _IO(EXO_IOC_MAGIC, 0x13)
 #define EXO_MEM_ADOPT _IO(EXO_IOC_MAGIC, 0x14)
+#define EXO_FRAMES_EXPORT _IO(EXO_IOC_MAGIC, 0x15)
 #define EXO_CONTROLLER_CREATE _IO(EXO_IOC_MAGIC, 0x20)
 #define EXO_CONTROLLER_QUERY _IO(EXO_IOC_MAGIC, 0x21)
 #define EXO_NAMESPACE_QUERY _IO(EXO_IOC_MAGIC, 0x22)
@@ -278,6 +280,8 @@ enum exo_reason {
 	EXO_REASON_ENTRY_RIGHT = 68, /* EACCES: value: the first such entry; limit: right missing */
 	EXO_REASON_UPCALL = 69, /* EOPNOTSUPP: value 0: not on this architecture; 1: the thread */
 				/* has a shadow stack */
+	/* exports */
+	EXO_REASON_DESCRIPTORS = 70, /* EMFILE: RLIMIT_NOFILE leaves none */
 };
 
 /**
@@ -301,7 +305,7 @@ struct exo_detail {
 };
 
 /* The largest number in enum exo_reason, for tables. */
-#define EXO_REASON_MAX EXO_REASON_UPCALL
+#define EXO_REASON_MAX EXO_REASON_DESCRIPTORS
 
 /* Feature bits of struct exo_info */
 #define EXO_FEATURE_FRAMES_2M (1ull << 0) /* EXO_ORDER_2M can be mapped as such */
@@ -310,6 +314,7 @@ struct exo_detail {
 #define EXO_FEATURE_MEM_ADOPT (1ull << 3)
 #define EXO_FEATURE_WINDOW (1ull << 4) /* else its calls are ENOTTY and its mmap() EINVAL */
 #define EXO_FEATURE_UPCALL (1ull << 5) /* EXO_WINDOW_HANDLER */
+#define EXO_FEATURE_EXPORT (1ull << 6) /* else EXO_FRAMES_EXPORT is ENOTTY */
 
 /**
  * struct exo_info - ioctl(EXO_INFO): what this module is and offers
@@ -882,6 +887,38 @@ struct exo_frames_names {
 	__u32 count;
 	__u32 __reserved;
 	__aligned_u64 names;
+};
+
+/**
+ * struct exo_frames_export - ioctl(EXO_FRAMES_EXPORT): frames as a dma-buf
+ * @size: sizeof(struct exo_frames_export)
+ * @flags: must be 0
+ * @detail: 0 or address of a struct exo_detail
+ * @frames: frames capability with EXO_RIGHT_READ or EXO_RIGHT_WRITE
+ * @out_fd: the dma-buf, of the frames in the range of @frames in their order. Closed by exec
+ *
+ * For the drivers of other devices, to which the program hands it: they map it for their device (a
+ * device that reads needs EXO_RIGHT_READ, one that writes EXO_RIGHT_WRITE: EACCES). The program
+ * itself maps @frames; the dma-buf cannot be mapped (EINVAL). Frames that the device can only
+ * reach by copies are not for it (EOPNOTSUPP).
+ *
+ * Only drivers that give memory back when they are told can use it ("dynamic" importers), and
+ * none can pin it: EOPNOTSUPP to the driver. So only where EXO_FEATURE_EXPORT is set: before
+ * Linux 7.1 if the kernel was built with CONFIG_DMABUF_MOVE_NOTIFY, which those of Debian are not.
+ *
+ * Whoever has the file can use it, as with a token. It ends with @frames, whatever ends that: it is not mapped
+ * any more (ENODEV), its importers are told, and what their devices have begun is waited for,
+ * out_io_timeout_ms of struct exo_info at most. Frames that an importer keeps mapped beyond that stay
+ * charged to the pool until it lets them go. As long as the file is open the module cannot be unloaded.
+ *
+ * Errors: ENOENT, ESTALE, EINVAL not frames, EACCES, EMFILE, ENOMEM.
+ */
+struct exo_frames_export {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 detail;
+	__u32 frames;
+	__s32 out_fd;
 };
 
 /**

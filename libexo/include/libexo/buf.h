@@ -89,6 +89,8 @@ int exo_buf_free(struct exo_queue *q, void *buf);
  * @q: any queue of the handle that owns it
  * @buf: what exo_buf_alloc() gave
  *
+ * exo_sys_frames_export(), for instance, makes a dma-buf of them.
+ *
  * Returns the number of the frames capability, or 0 if @buf is no buffer, or one whose
  * frames were given up or taken back, or emulated.
  */
