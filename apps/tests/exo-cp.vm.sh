@@ -218,7 +218,7 @@ test_interruption() {
 }
 
 begin
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+bind_disk
 cd "$scratch" || exit 1
 chmod 777 .
 head -c 5000001 /dev/urandom >in

@@ -40,7 +40,7 @@ test_without_privileges() {
 }
 
 begin
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+bind_disk
 plan 8
 test_root
 test_without_privileges

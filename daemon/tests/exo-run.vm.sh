@@ -178,7 +178,7 @@ begin
 have exo-run || skip_all "exo-run is not built"
 have probe || skip_all "the tests' probe is not built"
 put_pattern
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+bind_disk
 plan 42
 test_zeroes
 test_privileges

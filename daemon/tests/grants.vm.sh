@@ -274,7 +274,7 @@ test_watch() {
 begin
 have exo-run || skip_all "exo-run is not built"
 have setpriv || skip_all "no setpriv in this guest"
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+bind_disk
 plan 46
 test_list
 test_ended

@@ -87,6 +87,16 @@ begin() {
 	serial=$(tr -d ' ' <"/sys/class/nvme/$(controller_of "$bdf")/serial")
 }
 
+# bind_disk: the disk goes to exo.
+bind_disk() {
+	quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+}
+
+# unprivileged OPTION... -- PROGRAM...: the tests that PROGRAM is, as uid 1000 under exo-run.
+unprivileged() {
+	exo-run --keep --user 1000:1000 "$@" || failures=1
+}
+
 # nvme numbers block devices in the order in which it came upon them, which need
 # not be that of the namespaces. Below a controller that may have siblings it
 # shows a hidden path, nvme0c0n1, to the usable nvme0n1.

@@ -26,7 +26,7 @@ run_as() {
 }
 
 begin
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
+bind_disk
 lists "namespace $zoned: 64 zones" || skip_all "$bdf has no zoned namespace $zoned"
 plan 15
 lists "namespace $zoned: 64 zones of 256 blocks (1 MiB), 4 of 4 open zones left, 6 of 6 active zones left"

@@ -7,10 +7,6 @@ here=$(dirname "$(realpath "$0")")
 . "$here/../../daemon/tests/lib.vm.sh"
 
 begin
-if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
-	plan 1
-	ok 1 "exoctl gives the disk to exo"
-	exit
-fi
-exo-run --keep --user 1000:1000 --queues 4 --threads --mem 32M --extent "$bdf/1:4096+32768" -- \
-	"$here/cache-vm" || failures=1
+bind_disk
+unprivileged --queues 4 --threads --mem 32M --extent "$bdf/1:4096+32768" -- \
+	"$here/cache-vm"

@@ -8,6 +8,6 @@ here=$(dirname "$(realpath "$0")")
 . "$here/../../daemon/tests/lib.vm.sh"
 
 begin
-quietly exoctl bind "$bdf" --overwrite "$serial" || fail_all
-exo-run --keep --user 1000:1000 --queues 4 --mem 64M --extent "$bdf/1:64M+32M" -- \
-	"$here/checkpoint-vm" || failures=1
+bind_disk
+unprivileged --queues 4 --mem 64M --extent "$bdf/1:64M+32M" -- \
+	"$here/checkpoint-vm"

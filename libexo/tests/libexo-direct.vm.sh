@@ -8,10 +8,6 @@ here=$(dirname "$(realpath "$0")")
 
 begin
 [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ] || skip_all "no IOMMU, no direct queues"
-if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
-	plan 1
-	ok 1 "exoctl gives the disk to exo"
-	exit
-fi
-exo-run --direct --keep --user 1000:1000 --queues 8 --mem 32M --extent "$bdf/1:4096+8192" -- \
-	"$here/libexo-vm" direct || failures=1
+bind_disk
+unprivileged --direct --queues 8 --mem 32M --extent "$bdf/1:4096+8192" -- \
+	"$here/libexo-vm" direct

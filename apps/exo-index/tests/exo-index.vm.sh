@@ -212,11 +212,8 @@ test_interruption() {
 }
 
 begin
+bind_disk
 plan 43
-if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
-	ok 1 "exoctl gives the disk to exo"
-	exit
-fi
 test_round_trip
 test_out_of_core
 test_other_engines

@@ -209,11 +209,7 @@ begin
 extent=$bdf/1:4096+16384
 chmod 777 "$scratch"
 have fio || skip_all "fio is not installed"
-if ! exoctl bind "$bdf" --overwrite "$serial" >"$log" 2>&1; then
-	plan 1
-	ok 1 "exoctl gives the disk to exo"
-	exit
-fi
+bind_disk
 
 # The file's queues are no other without an IOMMU.
 if [ -e "/sys/bus/pci/devices/$bdf/iommu_group" ]; then
