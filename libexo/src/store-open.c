@@ -10,10 +10,18 @@
 
 #include "store.h"
 
+#define DAMAGED 1 /* not what a device says of blocks that it cannot read, which is an errno */
+
 static int read_blocks(struct exo_store *s, struct exo_queue *q, uint64_t at, uint64_t blocks)
 {
 	return exo_read(q, s->buf, exo_store_logical(s, at),
 			blocks * (EXO_STORE_BLOCK >> s->block_shift));
+}
+
+/* Is it that the device does not have these blocks any more? Others it may have. */
+static bool is_unreadable(const struct exo_queue *q, int r)
+{
+	return (r == -EIO || r == -EILSEQ || r == -ENODATA) && !exo_queue_in_flight(q);
 }
 
 void exo_store_close(struct exo_store *s)
@@ -94,17 +102,22 @@ struct candidates {
 	int result[2];
 };
 
+static int read_root(struct exo_store *s, struct exo_queue *q, unsigned int side,
+		     struct candidates *c)
+{
+	int r = read_blocks(s, q, exo_store_root_at(side), 1);
+
+	if (!r)
+		c->result[side] = exo_store_root_read(s->buf, side, &c->root[side]);
+	return r;
+}
+
 /* What cannot be read is no reason to believe the other: it may be the newer. */
 static int read_roots(struct exo_store *s, struct exo_queue *q, struct candidates *c)
 {
-	for (unsigned int side = 0; side < 2; side++) {
-		int r = read_blocks(s, q, exo_store_root_at(side), 1);
+	int r = read_root(s, q, 0, c);
 
-		if (r)
-			return r;
-		c->result[side] = exo_store_root_read(s->buf, side, &c->root[side]);
-	}
-	return 0;
+	return r ? r : read_root(s, q, 1, c);
 }
 
 static bool of_one_store(const struct exo_store_root *a, const struct exo_store_root *b)
@@ -164,7 +177,7 @@ static bool take_unless_stale(struct exo_store *s, unsigned int side, uint64_t i
 	return true;
 }
 
-/* Returns 0, -EILSEQ if @take says no, or what exo_read() returns. */
+/* Returns 0, DAMAGED if @take says no, or what exo_read() returns. */
 static int read_map(struct exo_store *s, struct exo_queue *q, unsigned int side, take_fn take)
 {
 	const struct exo_store_map_block *blocks = s->buf;
@@ -178,7 +191,7 @@ static int read_map(struct exo_store *s, struct exo_queue *q, unsigned int side,
 			return r;
 		for (uint64_t i = 0; i < n; i++)
 			if (!take(s, side, at + i, &blocks[i]))
-				return -EILSEQ;
+				return DAMAGED;
 	}
 	return 0;
 }
@@ -187,7 +200,7 @@ static int load_side(struct exo_store *s, struct exo_queue *q, unsigned int side
 {
 	int r = read_map(s, q, side, take_states);
 
-	return !r && exo_store_map_crc(s, side) != s->root.map_crc ? -EILSEQ : r;
+	return !r && exo_store_map_crc(s, side) != s->root.map_crc ? DAMAGED : r;
 }
 
 /* The newer of the two that is whole. */
@@ -196,20 +209,21 @@ static int load(struct exo_store *s, struct exo_queue *q, const struct candidate
 	unsigned int side = newer_side(c);
 	int r = load_side(s, q, side);
 
-	if (r == -EILSEQ && !c->result[!side]) {
+	if (r == DAMAGED && !c->result[!side]) {
 		side = !side;
 		s->root = c->root[side];
 		r = load_side(s, q, side);
 	}
-	if (r == -EILSEQ)
-		return exo_queue_fail(q, r, NULL, "the map of the store at block %llu is damaged",
+	if (r == DAMAGED)
+		return exo_queue_fail(q, -EILSEQ, NULL,
+				      "the map of the store at block %llu is damaged",
 				      (unsigned long long)s->first);
 	if (r)
 		return r;
 	memset(s->known, EXO_STORE_STALE(!side), s->shape.map_blocks);
 	/* What cannot be read there is written anew. */
 	r = read_map(s, q, !side, take_unless_stale);
-	return r == -EIO ? 0 : r;
+	return is_unreadable(q, r) ? 0 : r;
 }
 
 int exo_store_open(struct exo_queue *q, uint64_t first, struct exo_store **out)
@@ -261,14 +275,31 @@ uint64_t exo_store_blocks(struct exo_queue *q, const struct exo_store_options *g
 	return shape.bytes >> q->block_shift;
 }
 
+/* One that cannot be read may be the newer: it is taken for that. */
+static int read_roots_to_wipe(struct exo_store *s, struct exo_queue *q, struct candidates *c)
+{
+	for (unsigned int side = 0; side < 2; side++) {
+		int r = read_root(s, q, side, c);
+
+		if (is_unreadable(q, r)) {
+			c->result[side] = 0;
+			c->root[side].generation = UINT64_MAX;
+		} else if (r) {
+			return r;
+		}
+	}
+	return 0;
+}
+
 /* The older first: what is left at any instant is the former store whole, or none. */
 static int wipe_roots(struct exo_store *s, struct exo_queue *q)
 {
-	struct candidates c = { .result = { -EILSEQ, -EILSEQ } };
+	struct candidates c;
 	unsigned int newer;
-	int r;
+	int r = read_roots_to_wipe(s, q, &c);
 
-	read_roots(s, q, &c); /* one that cannot be read is none */
+	if (r)
+		return r;
 	newer = newer_side(&c);
 	memset(s->buf, 0, EXO_STORE_BLOCK);
 	r = exo_store_write_durably(s, q, exo_store_root_at(!newer));
