@@ -226,6 +226,15 @@ static int load(struct exo_store *s, struct exo_queue *q, const struct candidate
 	return is_unreadable(q, r) ? 0 : r;
 }
 
+/*
+ * What a crashed program wrote last may be in the device's cache alone. Before anybody writes to
+ * places that the older generation has, the root that counts must be there to stay.
+ */
+static int make_durable(const struct exo_store *s, struct exo_queue *q)
+{
+	return s->x->rights & EXO_WRITE ? exo_flush(q) : 0;
+}
+
 int exo_store_open(struct exo_queue *q, uint64_t first, struct exo_store **out)
 {
 	struct candidates c;
@@ -243,6 +252,8 @@ int exo_store_open(struct exo_queue *q, uint64_t first, struct exo_store **out)
 	r = give_shape(s, q, -EILSEQ);
 	if (!r)
 		r = load(s, q, &c);
+	if (!r)
+		r = make_durable(s, q);
 	if (!r)
 		return 0;
 out_close:

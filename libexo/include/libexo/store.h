@@ -82,10 +82,12 @@ int exo_store_format(struct exo_queue *q, const struct exo_store_options *option
  * @first: as of its options
  * @out: the store, for exo_store_close(); NULL on failure
  *
- * Everything on the disk may be an attack: what does not fit together is refused. Reads both maps.
+ * Everything on the disk may be an attack: what does not fit together is refused. Reads both maps,
+ * and flushes the device if the handle has EXO_WRITE: what it found stays.
  *
  * Returns 0, -EILSEQ there is no valid store, -ENOSPC it is larger than the extent, -EPROTO of a
- * later version, -EINVAL @first, -ENOMEM, or what exo_buf_alloc() and exo_read() return.
+ * later version, -EINVAL @first, -ENOMEM, or what exo_buf_alloc(), exo_read() and exo_flush()
+ * return.
  */
 int exo_store_open(struct exo_queue *q, uint64_t first, struct exo_store **out);
 
@@ -151,6 +153,10 @@ void exo_store_undo(struct exo_store *s);
  * tried again. If only the root was left to be written, exo_store_place() is EXO_STORE_NO_PLACE
  * until a commit returns 0. If not, nothing has become of it, but a device that failed to flush may
  * have lost pages that it said it had written: write them again.
+ *
+ * After -ETIMEDOUT, of this or of a write of a page, commands may still be in flight. Until @q is
+ * idle again or destroyed, use the store with no other queue, and open no other on its blocks: a
+ * write that comes late would undo what was written since.
  */
 int exo_store_commit(struct exo_store *s, struct exo_queue *q);
 
