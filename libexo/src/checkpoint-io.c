@@ -77,7 +77,9 @@ static bool joins(struct moving *m, struct exo_queue *q, const struct exo_span *
 
 	return span->count < m->span_max && page < m->c->pages && is_todo(m->c, page) &&
 	       m->what->block(m->c->s, page) == span->block + (bytes >> q->block_shift) &&
-	       !locate(m->c, q, page, &offset) && offset == span->offset + bytes;
+	       !locate(m->c, q, page, &offset) && offset == span->offset + bytes &&
+	       (!q->emulated ||
+		exo_uring_one_buf(exo_queue_handle(q), span->offset, bytes + m->c->bytes));
 }
 
 static bool fill_span(struct moving *m, struct exo_queue *q, struct exo_span *span)

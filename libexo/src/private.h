@@ -337,6 +337,9 @@ int exo_direct_within(struct exo_queue *q, const char *name, uint32_t right, uin
 /* Tell the device what was reaped. */
 void exo_direct_ring_cq(struct exo_queue *q);
 
+/* uring.c: are they all in one buffer? No command of an emulated queue may be about two. */
+bool exo_uring_one_buf(struct exo *x, uint64_t offset, uint64_t bytes);
+
 /* io.c: synchronous calls */
 
 /**

@@ -68,6 +68,16 @@ void exo_uring_buf_put(struct exo *x, struct exo_buf *buf)
 	free(buf);
 }
 
+bool exo_uring_one_buf(struct exo *x, uint64_t offset, uint64_t bytes)
+{
+	struct exo_buf *buf = exo_uring_buf_get(x, offset);
+	bool one = buf && bytes <= buf->bytes - (offset - buf->offset);
+
+	if (buf)
+		exo_uring_buf_put(x, buf);
+	return one;
+}
+
 /* Ordinary memory where the chunks are. A fork() must not move it under the kernel. */
 static int map_memory(struct exo *x, const struct exo_buf *buf)
 {

@@ -175,6 +175,29 @@ static void large_pages(void)
 	CHECK_EQUAL(truncate(rig_path, RIG_BYTES), 0);
 }
 
+/* Their offsets in buffer space are neighbours, and no command may be about both. */
+static void two_buffers(void)
+{
+	struct model m = { { 0 } };
+	struct range range;
+	void *one, *other;
+
+	range_open(&range, PAGE);
+	CHECK_EQUAL(exo_buf_alloc(range.rig.q, RIG_BUF, &one), 0);
+	CHECK_EQUAL(exo_buf_alloc(range.rig.q, RIG_BUF, &other), 0);
+	CHECK((char *)other == (char *)one + RIG_BUF);
+	for (unsigned int i = 0; i < PAGES; i++) {
+		range.at[i] = (char *)one + RIG_BUF - 20 * PAGE + i * PAGE;
+		write_page(&range, i, m.versions[i] = 1);
+	}
+	CHECK_EQUAL(take(&range), 0);
+	CHECK_EQUAL(stats(&range)->commands, 2);
+	CHECK(store_is(&range.rig, range.s, &m));
+	CHECK_EQUAL(exo_checkpoint_restore(range.c, range.rig.q), 0);
+	CHECK(range_is(&range, &m));
+	range_close(&range);
+}
+
 static void restored(void)
 {
 	struct model m = { { 0 } };
@@ -444,6 +467,7 @@ static const struct tap_test tests[] = {
 	TEST(only_marked, "the first take saves all, the others what was marked"),
 	TEST(few_commands, "neighbours in memory and on the disk are one command"),
 	TEST(large_pages, "a page that no command can carry is saved by several"),
+	TEST(two_buffers, "pages that lie side by side in two buffers are two commands"),
 	TEST(restored, "what was saved is restored elsewhere, and need not be saved again"),
 	TEST(holes, "a page that comes is saved, one that goes is a hole"),
 	TEST(made_up_for, "what a take that failed should have saved, the next one has"),
