@@ -81,13 +81,15 @@ static int reap_some(struct exo_queue *q, struct exo_work *work)
  */
 static int drain(struct exo_queue *q, struct exo_work *work, int result)
 {
-	exo_withdraw(q, 0);
-	while (exo_queue_in_flight(q)) {
-		int r = reap_some(q, work);
+	int r = result;
 
+	exo_withdraw(q, 0);
+	/* Who did not answer in time is not asked again. */
+	while (exo_queue_in_flight(q) && r != -ETIMEDOUT) {
+		r = reap_some(q, work);
 		if (!result)
 			result = r;
-		if (r == -ESTALE || r == -ETIMEDOUT)
+		if (r == -ESTALE)
 			break;
 		exo_withdraw(q, 0);
 	}

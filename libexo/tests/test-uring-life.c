@@ -209,6 +209,46 @@ static void stuck(void)
 	CHECK(sees(rig.buf));
 }
 
+static uint64_t slept_until;
+static unsigned int waits;
+
+static int swallow(struct exo_queue *q)
+{
+	struct exo_uring_queue *u = exo_queue_private(q)->uring;
+
+	u->taken = q->sq_tail;
+	__atomic_store_n(&u->status->sq_head, u->taken, __ATOMIC_RELEASE);
+	return (int)(q->sq_tail - q->sq_head);
+}
+
+static int sleep_to_the_end(struct exo *x, struct exo_queue *const *queues, unsigned int count,
+			    bool events, uint64_t deadline, struct exo_detail *detail)
+{
+	waits += deadline != slept_until;
+	slept_until = deadline;
+	return exo_backend_uring.sleep(x, queues, count, events, deadline, detail);
+}
+
+/* Of the whole call, however many commands there are. */
+static void silent(void)
+{
+	struct exo_backend device = exo_backend_uring;
+	struct rig rig;
+
+	rig_open(&rig, RIG_ALL, DEPTH);
+	device.submit = swallow;
+	device.sleep = sleep_to_the_end;
+	rig.x->backend = &device;
+	rig.x->io_timeout_ms = 20;
+	waits = 0;
+	CHECK_EQUAL(exo_read(rig.q, rig.buf, 0, RIG_BUF / rig.size), -ETIMEDOUT);
+	CHECK_EQUAL(waits, 1);
+	CHECK(exo_queue_in_flight(rig.q) > 1);
+	CHECK_EQUAL(exo_read(rig.q, rig.buf, 0, 1), -EBUSY);
+	rig.x->backend = &exo_backend_uring;
+	rig_close(&rig);
+}
+
 static void not_inherited(void)
 {
 	struct rig rig;
@@ -388,6 +428,7 @@ static const struct tap_test tests[] = {
 	TEST(freed_too_early, "a buffer that is freed in flight is nobody's until the end"),
 	TEST(left_in_flight, "a queue ends with commands in flight"),
 	TEST(stuck, "a command that does not end is not waited for, and keeps its memory"),
+	TEST(silent, "a device that does not answer is waited for once, and the queue is not idle"),
 	TEST(not_inherited, "a child has no buffers"),
 	TEST(nothing_left, "a closed handle leaves no descriptor"),
 	TEST(bad_files, "what cannot be opened is told by name"),
