@@ -177,7 +177,7 @@ static int collect_and_save(struct exo_checkpoint *c, struct exo_queue *q, uint6
 
 int exo_checkpoint_take(struct exo_checkpoint *c, struct exo_queue *q)
 {
-	uint64_t began = exo_now_ns(), touches = c->touches;
+	uint64_t touches = __atomic_load_n(&c->touches, __ATOMIC_RELAXED), began = exo_now_ns();
 	int r = begin(c, q);
 
 	if (r)
