@@ -25,6 +25,7 @@
 
 #include <libexo.h>
 
+#include "bus-error.h"
 #include "tap.h"
 
 static const char *name = "exo:";
@@ -1570,29 +1571,6 @@ static void ask(const struct estate *e, uint64_t frames)
 	CHECK(exo_dispatch(x) >= 0);
 }
 
-/* A touch of @at must be SIGBUS; in this process, for a child inherits no buffer. */
-static sigjmp_buf back;
-
-static void on_bus_error(int signal)
-{
-	(void)signal;
-	siglongjmp(back, 1);
-}
-
-static bool touch_is_sigbus(volatile char *at)
-{
-	struct sigaction action = { .sa_handler = on_bus_error }, before;
-	bool caught = true;
-
-	sigaction(SIGBUS, &action, &before);
-	if (!sigsetjmp(back, 1)) {
-		*at = 1;
-		caught = false;
-	}
-	sigaction(SIGBUS, &before, NULL);
-	return caught;
-}
-
 static void spare_first(void)
 {
 	char *bufs[BUFS];
@@ -1616,7 +1594,7 @@ static void spare_first(void)
 	r = exo_read(q, bufs[2], 0, 1);
 	CHECK_EQUAL(r, -ESTALE);
 	CHECK(strstr(exo_strerror(x, r), "its buffer was given up when it was asked back"));
-	CHECK(touch_is_sigbus(bufs[2]));
+	CHECK(write_is_sigbus(bufs[2]));
 	/* Its addresses are nobody else's until it is freed. */
 	more = open_buf(q, 4096);
 	CHECK(more != bufs[2]);
@@ -1794,7 +1772,7 @@ static uint64_t settle_memory(struct estate *e, char **own)
 static void unsettle_memory(const struct estate *e, char *own, uint64_t pinned)
 {
 	CHECK_EQUAL(pages_pinned(x), pinned);
-	CHECK(!touch_is_sigbus(own));
+	CHECK(!write_is_sigbus(own));
 	number_bytes(own, OWN, 5);
 	unsettle(e);
 	free(own);

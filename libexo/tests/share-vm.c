@@ -4,11 +4,11 @@
  * of 16 MiB that may be written, and another, "part", that lies within it.
  */
 #define _GNU_SOURCE 1
-#include <setjmp.h>
 #include <time.h>
 
 #include "../src/cache.h"
 #include "../src/share.h"
+#include "bus-error.h"
 #include "cache-vm-rig.h"
 
 /* ---- an owner in a process of its own ---- */
@@ -275,28 +275,6 @@ static void translated(void)
 }
 
 /* ---- what a reader cannot do ---- */
-
-static sigjmp_buf back;
-
-static void on_bus_error(int signal)
-{
-	(void)signal;
-	siglongjmp(back, 1);
-}
-
-static bool write_is_sigbus(volatile char *at)
-{
-	struct sigaction action = { .sa_handler = on_bus_error }, before;
-	bool caught = true;
-
-	sigaction(SIGBUS, &action, &before);
-	if (!sigsetjmp(back, 1)) {
-		*at = 1;
-		caught = false;
-	}
-	sigaction(SIGBUS, &before, NULL);
-	return caught;
-}
 
 /* Through nothing that a token gives. */
 static void try_to_write(struct exo *x, const uint8_t token[16])
