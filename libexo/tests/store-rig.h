@@ -35,6 +35,27 @@ static inline struct exo_store *store_open(struct rig *rig)
 	return s;
 }
 
+/* A new store on a rig that is opened for it, as of store_make(). */
+static inline struct exo_store *store_begin(struct rig *rig, uint64_t pages)
+{
+	rig_open(rig, RIG_ALL, 8);
+	store_make(rig, 0, PAGE, pages);
+	return store_open(rig);
+}
+
+/* What was not committed is gone. */
+static inline struct exo_store *store_anew(struct rig *rig, struct exo_store *s)
+{
+	exo_store_close(s);
+	return store_open(rig);
+}
+
+static inline void store_end(struct rig *rig, struct exo_store *s)
+{
+	exo_store_close(s);
+	rig_close(rig);
+}
+
 static inline uint64_t seed_of(uint64_t page, uint32_t version)
 {
 	return page * 1000 + version;

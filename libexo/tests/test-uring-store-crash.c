@@ -204,9 +204,41 @@ static void change(struct rig *rig, struct exo_store *s, struct model *m, uint32
 	}
 }
 
-/* The root is what counts: command number @n of @count, of which it is the last, is cut. */
-static void is_old_or_new(struct rig *rig, const struct model *old, const struct model *new,
-			  uint64_t generation, unsigned int n, unsigned int count)
+/**
+ * struct outage - a commit, and what a power cut may make of it
+ * @old: before
+ * @new: what it makes
+ * @generation: the old one
+ * @before: the disk then
+ * @now: the disk, as it is
+ * @disk: the disk, as the power cut left it
+ */
+struct outage {
+	struct model old;
+	struct model new;
+	uint64_t generation;
+	char *before;
+	char *now;
+	char disk[DISK];
+};
+
+/* It is this commit that has been noted, and may be cut. */
+static void outage_begin(struct outage *o)
+{
+	o->before = peek_disk();
+	forget_steps();
+}
+
+static void outage_end(struct outage *o)
+{
+	free(o->before);
+	free(o->now);
+	o->old = o->new;
+	o->generation++;
+}
+
+/* The root is what counts: command number @n of those that were noted, the last of them, is cut. */
+static void is_old_or_new(struct rig *rig, const struct outage *o, unsigned int n)
 {
 	struct exo_store *s = store_open(rig);
 	uint64_t found;
@@ -214,20 +246,28 @@ static void is_old_or_new(struct rig *rig, const struct model *old, const struct
 	if (!s)
 		return;
 	found = exo_store_generation(s);
-	CHECK(found == generation || found == generation + 1);
-	if (n + 1 < count)
-		CHECK_EQUAL(found, generation);
-	if (n == count)
-		CHECK_EQUAL(found, generation + 1);
-	CHECK(store_is(rig, s, found == generation ? old : new));
+	CHECK(found == o->generation || found == o->generation + 1);
+	if (n + 1 < step_count)
+		CHECK_EQUAL(found, o->generation);
+	if (n == step_count)
+		CHECK_EQUAL(found, o->generation + 1);
+	CHECK(store_is(rig, s, found == o->generation ? &o->old : &o->new));
 	exo_store_close(s);
+}
+
+/* With the disk as it was left; and back. */
+static void survives(struct rig *rig, struct outage *o, unsigned int n)
+{
+	restore_disk(rig, o->disk, o->now);
+	rig->x->backend = &exo_backend_uring; /* opening flushes */
+	is_old_or_new(rig, o, n);
+	restore_disk(rig, o->now, o->disk);
 }
 
 static void cut_everywhere(void)
 {
 	static enum fate (*const fates[])(void) = { all_done, all_lost, all_torn, any, any, any };
-	struct model old = { { 0 } }, new;
-	char *before, *now, *disk = malloc(DISK);
+	static struct outage o;
 	struct exo_store *s;
 	struct rig rig;
 
@@ -235,26 +275,19 @@ static void cut_everywhere(void)
 	store_make(&rig, 0, PAGE, PAGES);
 	for (uint32_t round = 1; round <= 3; round++) {
 		s = store_open(&rig);
-		before = peek_disk();
-		forget_steps();
-		new = old;
-		change(&rig, s, &new, round);
+		outage_begin(&o);
+		change(&rig, s, &o.new, round);
 		CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 		exo_store_close(s);
-		now = peek_disk();
-		for (unsigned int n = 0, count = step_count; n <= count; n++) {
+		o.now = peek_disk();
+		for (unsigned int n = 0; n <= step_count; n++) {
 			for (unsigned int i = 0; i < sizeof(fates) / sizeof(fates[0]); i++) {
-				cut_at(disk, before, n, fates[i]);
-				restore_disk(&rig, disk, now);
-				is_old_or_new(&rig, &old, &new, round - 1, n, count);
-				restore_disk(&rig, now, disk);
+				cut_at(o.disk, o.before, n, fates[i]);
+				survives(&rig, &o, n);
 			}
 		}
-		old = new;
-		free(before);
-		free(now);
+		outage_end(&o);
 	}
-	free(disk);
 	rig_end(&rig);
 }
 
@@ -288,8 +321,7 @@ static void live_on(void)
 			cut_at(disk, before, dice(step_count + 1), any);
 			restore_disk(&rig, disk, now);
 			free(now);
-			exo_store_close(s);
-			s = store_open(&rig);
+			s = store_anew(&rig, s);
 			crashes++;
 		}
 		free(before);
@@ -309,8 +341,7 @@ static void live_on(void)
 /* A device that says it has flushed and has not: found, if the pages are there. */
 static void lying_device(void)
 {
-	struct model old = { { 0 } }, new;
-	char *before, *now, *disk = malloc(DISK);
+	static struct outage o;
 	struct exo_store *s;
 	struct rig rig;
 
@@ -318,26 +349,19 @@ static void lying_device(void)
 	store_make(&rig, 0, PAGE, PAGES);
 	for (uint32_t round = 1; round <= 30; round++) {
 		s = store_open(&rig);
-		new = old;
-		change(&rig, s, &new, round);
-		before = peek_disk();
-		forget_steps();
+		change(&rig, s, &o.new, round);
+		outage_begin(&o);
 		CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 		exo_store_close(s);
-		now = peek_disk();
+		o.now = peek_disk();
 		for (unsigned int i = 0; i < 8; i++) {
-			memcpy(disk, before, DISK);
+			memcpy(o.disk, o.before, DISK);
 			for (unsigned int n = 0; n < step_count; n++)
-				apply(disk, &steps[n], any());
-			restore_disk(&rig, disk, now);
-			is_old_or_new(&rig, &old, &new, round - 1, step_count - 1, step_count);
-			restore_disk(&rig, now, disk);
+				apply(o.disk, &steps[n], any());
+			survives(&rig, &o, step_count - 1);
 		}
-		old = new;
-		free(before);
-		free(now);
+		outage_end(&o);
 	}
-	free(disk);
 	rig_end(&rig);
 }
 
@@ -347,8 +371,7 @@ static void lying_device(void)
  */
 static void root_in_the_cache(void)
 {
-	struct model old = { { 0 } }, new;
-	char *before, *now, *disk = malloc(DISK);
+	static struct outage o;
 	struct exo_store *s;
 	struct rig rig;
 
@@ -356,33 +379,28 @@ static void root_in_the_cache(void)
 	store_make(&rig, 0, PAGE, PAGES);
 	s = store_open(&rig);
 	for (uint64_t i = 0; i < PAGES; i++)
-		store_put(&rig, s, i, old.versions[i] = 1);
+		store_put(&rig, s, i, o.old.versions[i] = 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
-	before = peek_disk();
-	forget_steps();
-	new = old;
+	o.generation = 1;
+	o.new = o.old;
+	outage_begin(&o);
 	for (uint64_t i = 0; i < PAGES; i += 2)
-		store_put(&rig, s, i, new.versions[i] = 2);
+		store_put(&rig, s, i, o.new.versions[i] = 2);
 	fail_in = 3; /* after the map and the flush */
 	fail_late = true;
 	CHECK_EQUAL(exo_store_commit(s, rig.q), -EIO);
 	steps[step_count - 1].fua = false; /* it has not ended */
-	exo_store_close(s);
-	s = store_open(&rig);
+	s = store_anew(&rig, s);
 	CHECK_EQUAL(exo_store_generation(s), 2);
 	for (uint64_t i = 0; i < PAGES; i++)
 		store_put(&rig, s, i, 3);
 	exo_store_close(s);
-	now = peek_disk();
+	o.now = peek_disk();
 	for (unsigned int i = 0; i < 20; i++) {
-		cut_at(disk, before, step_count, any);
-		restore_disk(&rig, disk, now);
-		is_old_or_new(&rig, &old, &new, 1, step_count - 1, step_count);
-		restore_disk(&rig, now, disk);
+		cut_at(o.disk, o.before, step_count, any);
+		survives(&rig, &o, step_count);
 	}
-	free(before);
-	free(now);
-	free(disk);
+	outage_end(&o);
 	rig_end(&rig);
 }
 
@@ -415,8 +433,7 @@ static void failing_commits(void)
 			CHECK_EQUAL(exo_write(rig.q, rig.buf, exo_store_place(s, 1), 1), -ERANGE);
 		CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 		CHECK(exo_store_place(s, 1) != EXO_STORE_NO_PLACE);
-		exo_store_close(s);
-		s = store_open(&rig);
+		s = store_anew(&rig, s);
 		CHECK_EQUAL(exo_store_generation(s), version);
 		CHECK(store_is(&rig, s, &m));
 	}
@@ -539,8 +556,7 @@ static void healed(void)
 	CHECK_EQUAL(exo_store_generation(s), 3);
 	change(&rig, s, &new, 9);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
-	exo_store_close(s);
-	s = store_open(&rig);
+	s = store_anew(&rig, s);
 	CHECK_EQUAL(exo_store_generation(s), 4);
 	CHECK(store_is(&rig, s, &new));
 	exo_store_close(s);

@@ -39,9 +39,7 @@ static void kept(void)
 	struct exo_store *s;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	for (uint32_t round = 1; round <= 7; round++) {
 		for (uint64_t i = round; i < PAGES; i += round)
 			store_put(&rig, s, i, m.versions[i] = round);
@@ -53,13 +51,11 @@ static void kept(void)
 		CHECK(store_is(&rig, s, &m));
 		if (round % 2)
 			continue;
-		exo_store_close(s);
-		s = store_open(&rig);
+		s = store_anew(&rig, s);
 		CHECK_EQUAL(exo_store_generation(s), round);
 		CHECK(store_is(&rig, s, &m));
 	}
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 static void forgotten(void)
@@ -68,9 +64,7 @@ static void forgotten(void)
 	struct exo_store *s;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	for (uint64_t i = 2; i <= 4; i++)
 		store_put(&rig, s, i, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
@@ -79,12 +73,10 @@ static void forgotten(void)
 	store_put(&rig, s, 9, 2);
 	exo_store_forget(s, 3);
 	CHECK_EQUAL(exo_store_find(s, 3), EXO_STORE_HOLE);
-	exo_store_close(s);
-	s = store_open(&rig);
+	s = store_anew(&rig, s);
 	CHECK_EQUAL(exo_store_generation(s), 1);
 	CHECK(store_is(&rig, s, &m));
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 static void undone(void)
@@ -93,9 +85,7 @@ static void undone(void)
 	struct exo_store *s;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	store_put(&rig, s, 2, 1);
 	store_put(&rig, s, 3, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
@@ -108,12 +98,10 @@ static void undone(void)
 	CHECK_EQUAL(exo_store_generation(s), 1);
 	store_put(&rig, s, 5, m.versions[5] = 3);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
-	exo_store_close(s);
-	s = store_open(&rig);
+	s = store_anew(&rig, s);
 	CHECK_EQUAL(exo_store_generation(s), 2);
 	CHECK(store_is(&rig, s, &m));
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 /* Never where the committed page is, whatever happened since. */
@@ -123,9 +111,7 @@ static void two_places(void)
 	struct exo_store *s;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	store_put(&rig, s, 5, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 	committed = exo_store_find(s, 5);
@@ -141,8 +127,7 @@ static void two_places(void)
 	CHECK_EQUAL(exo_store_place(s, 5), committed);
 	/* Neighbours in the store are neighbours on the disk. */
 	CHECK_EQUAL(exo_store_place(s, 8), exo_store_place(s, 7) + PAGE / rig.size);
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 /* With pages of every size, not at the beginning of the extent, up to its last block. */
@@ -183,15 +168,12 @@ static void many_pages(void)
 	struct rig rig;
 
 	CHECK_EQUAL(truncate(rig_path, 300 << 20), 0);
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, pages);
-	s = store_open(&rig);
+	s = store_begin(&rig, pages);
 	for (uint32_t round = 1; round <= 12; round++) {
 		store_put(&rig, s, some[round % 5], round);
 		CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 		if (round % 3 == 0) {
-			exo_store_close(s);
-			s = store_open(&rig);
+			s = store_anew(&rig, s);
 		}
 		for (uint32_t i = 0; i < 5; i++)
 			CHECK(store_holds(&rig, s, some[i],
@@ -200,8 +182,7 @@ static void many_pages(void)
 						  : 0));
 	}
 	CHECK_EQUAL(exo_store_find(s, 1), EXO_STORE_HOLE);
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 	CHECK_EQUAL(truncate(rig_path, RIG_BYTES), 0);
 }
 
@@ -230,16 +211,13 @@ static void only_what_changed(void)
 	struct rig rig;
 
 	CHECK_EQUAL(truncate(rig_path, 300 << 20), 0);
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, pages);
-	s = store_open(&rig);
+	s = store_begin(&rig, pages);
 	counting = exo_backend_uring;
 	counting.submit = count_and_submit;
 	rig.x->backend = &counting;
 	for (uint64_t round = 0; round < 9; round++) {
 		if (round == 4 || round == 7) {
-			exo_store_close(s);
-			s = store_open(&rig);
+			s = store_anew(&rig, s);
 		}
 		exo_store_wrote(s, round % 3 * EXO_STORE_MAP_PAGES);
 		wrote_blocks = flushes = 0;
@@ -248,8 +226,7 @@ static void only_what_changed(void)
 		CHECK_EQUAL(flushes, 1);
 	}
 	rig.x->backend = &exo_backend_uring;
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 	CHECK_EQUAL(truncate(rig_path, RIG_BYTES), 0);
 }
 
@@ -349,9 +326,7 @@ static void later_version(void)
 	struct exo_store *s;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	store_put(&rig, s, 1, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 	exo_store_close(s);
@@ -428,9 +403,7 @@ static void former_store(void)
 	struct rig rig;
 	char *former;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	store_put(&rig, s, 7, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
 	exo_store_close(s);
@@ -465,11 +438,9 @@ static void reader(void)
 	exo_store_wrote(s, 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), -EACCES);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), -EACCES);
-	exo_store_close(s);
-	s = store_open(&rig);
+	s = store_anew(&rig, s);
 	CHECK_EQUAL(exo_store_generation(s), 0);
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 static void busy(void)
@@ -479,9 +450,7 @@ static void busy(void)
 	struct exo_store *s, *other;
 	struct rig rig;
 
-	rig_open(&rig, RIG_ALL, 8);
-	store_make(&rig, 0, PAGE, PAGES);
-	s = store_open(&rig);
+	s = store_begin(&rig, PAGES);
 	exo_store_wrote(s, 1);
 	exo_prep_read(rig.q, rig.buf, 0, 1, 0);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), -EBUSY);
@@ -490,8 +459,7 @@ static void busy(void)
 	CHECK_EQUAL(exo_submit(rig.q), 1);
 	CHECK_EQUAL(exo_wait(rig.q, &done, 1, -1), 1);
 	CHECK_EQUAL(exo_store_commit(s, rig.q), 0);
-	exo_store_close(s);
-	rig_close(&rig);
+	store_end(&rig, s);
 }
 
 static const struct tap_test tests[] = {
