@@ -315,6 +315,37 @@ static void made_up_for(void)
 	range_close(&range);
 }
 
+/* When its queue is destroyed, what it had in flight ends; another queue saves it all. */
+static void silent_device(void)
+{
+	struct model before = { { 0 } }, m;
+	struct range range;
+
+	range_open(&range, PAGE);
+	for (unsigned int i = 0; i < PAGES; i++)
+		write_page(&range, i, before.versions[i] = 1);
+	CHECK_EQUAL(take(&range), 0);
+	m = before;
+	for (unsigned int i = 0; i < PAGES; i += 2)
+		write_page(&range, i, m.versions[i] = 2);
+	failing = exo_backend_uring;
+	failing.submit = rig_swallow;
+	range.rig.x->backend = &failing;
+	range.rig.x->io_timeout_ms = 20;
+	CHECK_EQUAL(exo_checkpoint_take(range.c, range.rig.q), -ETIMEDOUT);
+	CHECK(exo_queue_in_flight(range.rig.q) > 0);
+	CHECK_EQUAL(exo_checkpoint_take(range.c, range.rig.q), -EBUSY);
+	range.rig.x->backend = &exo_backend_uring;
+	exo_queue_destroy(range.rig.q);
+	CHECK_EQUAL(exo_queue_create(range.rig.x, NULL, &range.rig.q), 0);
+	CHECK_EQUAL(exo_store_generation(range.s), 1);
+	CHECK(store_is(&range.rig, range.s, &before));
+	CHECK_EQUAL(take(&range), 0);
+	CHECK_EQUAL(stats(&range)->pages, PAGES / 2);
+	CHECK(store_is(&range.rig, range.s, &m));
+	range_close(&range);
+}
+
 static int lies;
 
 /* A device that says of a command that another has ended, once more. */
@@ -471,6 +502,8 @@ static const struct tap_test tests[] = {
 	TEST(restored, "what was saved is restored elsewhere, and need not be saved again"),
 	TEST(holes, "a page that comes is saved, one that goes is a hole"),
 	TEST(made_up_for, "what a take that failed should have saved, the next one has"),
+	TEST(silent_device,
+	     "what a silent device was given is saved by the next take, by another queue"),
 	TEST(lying_device, "a device that tells wrongly what has ended makes no checkpoint"),
 	TEST(nowhere, "a page that is in no buffer is refused, and nothing is lost"),
 	TEST(forgets, "a page that the program forgets in the middle is an error"),

@@ -212,15 +212,6 @@ static void stuck(void)
 static uint64_t slept_until;
 static unsigned int waits;
 
-static int swallow(struct exo_queue *q)
-{
-	struct exo_uring_queue *u = exo_queue_private(q)->uring;
-
-	u->taken = q->sq_tail;
-	__atomic_store_n(&u->status->sq_head, u->taken, __ATOMIC_RELEASE);
-	return (int)(q->sq_tail - q->sq_head);
-}
-
 static int sleep_to_the_end(struct exo *x, struct exo_queue *const *queues, unsigned int count,
 			    bool events, uint64_t deadline, struct exo_detail *detail)
 {
@@ -236,7 +227,7 @@ static void silent(void)
 	struct rig rig;
 
 	rig_open(&rig, RIG_ALL, DEPTH);
-	device.submit = swallow;
+	device.submit = rig_swallow;
 	device.sleep = sleep_to_the_end;
 	rig.x->backend = &device;
 	rig.x->io_timeout_ms = 20;

@@ -60,6 +60,16 @@ static inline void rig_close(struct rig *rig)
 	exo_close(rig->x);
 }
 
+/* The submit() of a device that takes commands and never answers. */
+static inline int rig_swallow(struct exo_queue *q)
+{
+	struct exo_uring_queue *u = exo_queue_private(q)->uring;
+
+	u->taken = q->sq_tail;
+	__atomic_store_n(&u->status->sq_head, u->taken, __ATOMIC_RELEASE);
+	return (int)(q->sq_tail - q->sq_head);
+}
+
 /* Bytes that tell where they belong. */
 static inline void fill(char *to, size_t bytes, uint64_t seed)
 {

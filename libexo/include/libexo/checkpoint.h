@@ -131,7 +131,8 @@ void exo_checkpoint_destroy(struct exo_checkpoint *c);
  * not know a page any more, or what exo_window_protect() (-ENOENT: the window has not what the
  * function said), exo_window_dirty(), exo_submit() (-EFAULT: a page is in no buffer), exo_write()
  * and exo_store_commit() return. If only the root of the store was left to be written, the
- * checkpoint may count; the next take finds out first.
+ * checkpoint may count; the next take finds out first. After -ETIMEDOUT writes may still be in
+ * flight: exo_store_commit() says what not to do then.
  */
 int exo_checkpoint_take(struct exo_checkpoint *c, struct exo_queue *q);
 
