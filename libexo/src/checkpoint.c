@@ -223,6 +223,20 @@ static int check_options(struct exo_store *s, const struct exo_checkpoint_option
 	return 0;
 }
 
+/* How many pages there are is the disk's word. */
+static int check_range(struct exo_store *s, const struct exo_checkpoint_options *options)
+{
+	uint64_t entries = exo_store_pages(s) * (exo_store_page(s) / 4096);
+
+	if (!options->window || exo_window_has(options->window, options->first, entries))
+		return 0;
+	return exo_fail(s->x, -EINVAL, NULL,
+			"the store has %llu pages of %u bytes, which the window does not have from "
+			"entry %llu on",
+			(unsigned long long)exo_store_pages(s), exo_store_page(s),
+			(unsigned long long)options->first);
+}
+
 int exo_checkpoint_create(struct exo_store *s, const struct exo_checkpoint_options *given,
 			  struct exo_checkpoint **out)
 {
@@ -231,6 +245,8 @@ int exo_checkpoint_create(struct exo_store *s, const struct exo_checkpoint_optio
 	int r = check_options(s, given, &options);
 
 	*out = NULL;
+	if (!r)
+		r = check_range(s, &options);
 	if (r)
 		return r;
 	c = calloc(1, sizeof(*c));

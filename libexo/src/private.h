@@ -363,6 +363,10 @@ int exo_check_idle(struct exo_queue *q, const char *name);
 /* What is prepared already is run to its end. */
 int exo_run_prepared(struct exo_queue *q, const char *name);
 
+/* window.c: is there each of @count entries from @entry on? */
+struct exo_window;
+bool exo_window_has(const struct exo_window *w, uint64_t entry, uint64_t count);
+
 /* uses.c */
 
 bool exo_queue_uses(const struct exo_queue *q, void (*use)(void *arg, uint64_t offset), void *arg);

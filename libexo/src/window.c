@@ -119,6 +119,13 @@ void *exo_window_entry(const struct exo_window *w, uint64_t entry)
 	return w->at + entry * FRAME;
 }
 
+bool exo_window_has(const struct exo_window *w, uint64_t entry, uint64_t count)
+{
+	uint64_t entries = w->bytes / FRAME;
+
+	return entry <= entries && count <= entries - entry;
+}
+
 /* ---- calls ---- */
 
 int exo_window_change(struct exo_window *w, const struct exo_window_op *ops, unsigned int count,

@@ -287,6 +287,27 @@ static void restored_elsewhere(void)
 	close_scene(&e);
 }
 
+static void beyond(void)
+{
+	struct exo_checkpoint_options options = { .size = sizeof(options), .function = page_at };
+	const uint64_t entries = (1ull << 30) / PAGE;
+	struct exo_checkpoint *c;
+	struct scene e;
+
+	open_scene(&e, "exo:");
+	options.window = e.w;
+	options.arg = &e;
+	options.first = entries - PAGES;
+	CHECK_EQUAL(exo_checkpoint_create(e.s, &options, &c), 0);
+	exo_checkpoint_destroy(c);
+	options.first++;
+	CHECK_EQUAL(exo_checkpoint_create(e.s, &options, &c), -EINVAL);
+	CHECK(!c && strstr(exo_strerror(e.x, -EINVAL), "the store has 512 pages"));
+	options.first = ~0ull;
+	CHECK_EQUAL(exo_checkpoint_create(e.s, &options, &c), -EINVAL);
+	close_scene(&e);
+}
+
 static void holes(void)
 {
 	struct scene e;
@@ -641,6 +662,7 @@ static void killed(void)
 static const struct tap_test tests[] = {
 	TEST(only_written, "the first take saves all, the next what was written since"),
 	TEST(restored_elsewhere, "another process has it back in a window of its own"),
+	TEST(beyond, "a store with more pages than the window has is refused"),
 	TEST(holes, "pages come and go, and so they do in the store"),
 	TEST(large_entries, "entries of 2 MiB are saved whole"),
 	TEST(own_access, "what the program made read-only is saved, and stays so"),

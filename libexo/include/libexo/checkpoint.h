@@ -69,7 +69,8 @@ typedef void *(*exo_checkpoint_fn)(void *arg, uint64_t page, uint32_t *access);
  * @function: where pages are
  * @arg: for it
  *
- * The range has as many pages as the store.
+ * The range has as many pages as the store, and the window must have them. Of a store that others
+ * may have written to, first ask exo_store_pages(): @function is called for every one.
  */
 struct exo_checkpoint_options {
 	uint32_t size;
