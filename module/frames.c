@@ -76,12 +76,11 @@ static int exo_frames_map_check(struct exo_object *obj, const struct exo_cap *ca
 static bool exo_frames_map_pfn(struct exo_object *obj, pgoff_t page, struct exo_pfn *at)
 {
 	struct exo_frames *frames = exo_frames_of(obj);
-	pgoff_t unit = page >> frames->order, within = page & (BIT(frames->order) - 1);
 
-	if (unit >= frames->count)
+	if (page >> frames->order >= frames->count)
 		return false;
-	at->pfn = page_to_pfn(frames->pages[unit]) + within;
-	at->order = within ? EXO_ORDER_4K : frames->order;
+	at->pfn = exo_frames_pfn(frames, page);
+	at->order = page & (BIT(frames->order) - 1) ? EXO_ORDER_4K : frames->order;
 	return true;
 }
 

@@ -5,6 +5,8 @@
 #ifndef EXO_FRAMES_H
 #define EXO_FRAMES_H
 
+#include <linux/mm.h>
+
 #include "object.h"
 
 struct exo_call;
@@ -36,6 +38,13 @@ struct exo_frames {
 static inline struct exo_frames *exo_frames_of(struct exo_object *obj)
 {
 	return container_of(obj, struct exo_frames, object);
+}
+
+/* Number of the page frame of 4 KiB at @page, which lies within. */
+static inline unsigned long exo_frames_pfn(const struct exo_frames *frames, pgoff_t page)
+{
+	return page_to_pfn(frames->pages[page >> frames->order]) +
+	       (page & (BIT(frames->order) - 1));
 }
 
 int exo_frames_alloc(struct exo_call *call);

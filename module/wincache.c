@@ -21,6 +21,7 @@
 
 #include "cap.h"
 #include "compat.h"
+#include "frames.h"
 #include "window.h"
 
 #define EXO_FILL_JIFFIES 2 /* that others who want the locks may be kept waiting for */
@@ -30,15 +31,21 @@
  * @window: whose
  * @vma: it
  * @chunk: what they shall be
- * @source: of the entry before
- * @prot: of entries that cannot be written, and that can
+ * @first: from this entry on
+ * @end: up to this one
+ * @source: of the entry before; 0: there was none
+ * @frames: its object
+ * @pte: of page frame 0: an entry that cannot be written, and one that can
  */
 struct exo_fill {
 	struct exo_window *window;
 	struct vm_area_struct *vma;
 	u64 *chunk;
-	struct exo_window_source *source;
-	pgprot_t prot[2];
+	u64 first;
+	u64 end;
+	u32 source;
+	const struct exo_frames *frames;
+	pte_t pte[2];
 };
 
 static u64 exo_vma_entry(const struct vm_area_struct *vma, unsigned long addr)
@@ -51,75 +58,107 @@ static unsigned long exo_vma_address(const struct vm_area_struct *vma, u64 at)
 	return vma->vm_start + (at << PAGE_SHIFT);
 }
 
-static bool exo_fill_pfn(struct exo_fill *fill, u64 entry, struct exo_pfn *at)
+bool exo_window_pfn(struct exo_window *window, u64 entry, struct exo_pfn *at)
 {
+	struct exo_window_source *source = xa_load(&window->sources, exo_entry_source(entry));
 	struct exo_object *object;
 
-	if (!fill->source || fill->source->id != exo_entry_source(entry))
-		fill->source = xa_load(&fill->window->sources, exo_entry_source(entry));
-	if (!fill->source)
+	lockdep_assert_held(&window->lock);
+	if (!source)
 		return false;
-	object = fill->source->cap->object;
+	object = source->cap->object;
 	*at = (struct exo_pfn){ .order = EXO_ORDER_4K };
 	return object->ops->map_pfn(object, exo_entry_page(entry), at);
 }
 
-bool exo_window_pfn(struct exo_window *window, u64 entry, struct exo_pfn *at)
-{
-	struct exo_fill fill = { .window = window };
-
-	lockdep_assert_held(&window->lock);
-	return exo_fill_pfn(&fill, entry, at);
-}
-
 /* ---- filling ---- */
 
-/* 2 MiB are written through small entries only after EXO_ENTRY_DIRTY was set. */
-static bool exo_entry_writable(u64 entry)
+/* Of 2 MiB, as entries of 4 KiB: they are written through those only after EXO_ENTRY_DIRTY was set. */
+static u64 exo_fill_large(const struct exo_fill *fill, u64 at)
 {
-	if (!(entry & EXO_ENTRY_WRITE))
-		return false;
-	return !(entry & EXO_ENTRY_LARGE) || (entry & EXO_ENTRY_DIRTY);
+	u64 entry = exo_chunk_entry(fill->chunk, at);
+
+	return entry & EXO_ENTRY_DIRTY ? entry : entry & ~EXO_ENTRY_WRITE;
 }
 
-/* Under the page table's lock. What is neither present nor none is nobody's: a marker. */
-static int exo_fill_pte(pte_t *pte, unsigned long addr, void *data)
+/* Neighbours are mostly of one source. */
+static __always_inline bool exo_fill_knows(struct exo_fill *fill, u32 id)
 {
-	struct exo_fill *fill = data;
-	struct vm_area_struct *vma = fill->vma;
-	u64 entry = exo_chunk_entry(fill->chunk, exo_vma_entry(vma, addr));
-	pte_t old = ptep_get(pte);
-	struct exo_pfn at;
-	bool writable;
+	struct exo_window_source *source;
 
-	if (!(entry & EXO_ENTRY_READ))
-		return 0;
-	writable = exo_entry_writable(entry);
-	if (pte_present(old)) {
+	if (likely(fill->source == id))
+		return true;
+	source = xa_load(&fill->window->sources, id);
+	if (!source)
+		return false;
+	fill->frames = exo_frames_of(source->cap->object);
+	fill->source = id;
+	return true;
+}
+
+/* What is neither present nor none is nobody's: a marker. */
+static __always_inline int exo_fill_one(struct exo_fill *fill, unsigned long addr, pte_t *pte,
+					u64 entry)
+{
+	bool writable = entry & EXO_ENTRY_WRITE;
+	pte_t old = ptep_get(pte);
+
+	if (!pte_none(old) && pte_present(old)) {
 		if (writable && !pte_write(old))
-			exo_pte_allow_write(vma, addr, pte, old);
+			exo_pte_allow_write(fill->vma, addr, pte, old);
 		return 0;
 	}
-	if (!exo_fill_pfn(fill, entry, &at))
+	if (!exo_fill_knows(fill, exo_entry_source(entry)))
 		return -EFAULT;
-	set_pte_at(vma->vm_mm, addr, pte, pte_mkspecial(pfn_pte(at.pfn, fill->prot[writable])));
+	set_pte_at(fill->vma->vm_mm, addr, pte,
+		   pte_advance_pfn(fill->pte[writable],
+				   exo_frames_pfn(fill->frames, exo_entry_page(entry))));
 	return 0;
 }
 
-/* Within one chunk, without a page table entry of 2 MiB. */
+/*
+ * Under the lock of the page table that has them all, so that this is called for the first of them
+ * alone, and goes on by itself.
+ */
+static int exo_fill_ptes(pte_t *pte, unsigned long addr, void *data)
+{
+	struct exo_fill *fill = data;
+	const u64 *entry = &fill->chunk[fill->first & (EXO_CHUNK - 1)];
+	bool large = exo_chunk_large(fill->chunk);
+	u64 at, value, end = fill->end;
+	int ret;
+
+	for (at = fill->first; at < end; at++, entry++, pte++, addr += PAGE_SIZE) {
+		value = large ? exo_fill_large(fill, at) : *entry;
+		if (!(value & EXO_ENTRY_READ))
+			continue;
+		ret = exo_fill_one(fill, addr, pte, value);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Within one chunk, without a page table entry of 2 MiB, but maybe of two page tables. */
 static int exo_fill_chunk(struct exo_window *window, struct vm_area_struct *vma, u64 *chunk,
 			  u64 first, u64 end)
 {
+	unsigned long addr = exo_vma_address(vma, first), last = exo_vma_address(vma, end);
 	struct exo_fill fill = {
 		.window = window,
 		.vma = vma,
 		.chunk = chunk,
-		.prot = { vm_get_page_prot(vma->vm_flags & ~VM_WRITE),
-			  vm_get_page_prot(vma->vm_flags) },
+		.pte = { pte_mkspecial(pfn_pte(0, vm_get_page_prot(vma->vm_flags & ~VM_WRITE))),
+			 pte_mkspecial(pfn_pte(0, vm_get_page_prot(vma->vm_flags))) },
 	};
+	int ret = 0;
 
-	return apply_to_page_range(vma->vm_mm, exo_vma_address(vma, first),
-				   (end - first) << PAGE_SHIFT, exo_fill_pte, &fill);
+	for (; addr < last && !ret; addr = pmd_addr_end(addr, last)) {
+		fill.first = exo_vma_entry(vma, addr);
+		fill.end = exo_vma_entry(vma, pmd_addr_end(addr, last));
+		ret = apply_to_page_range(vma->vm_mm, addr, PAGE_SIZE, exo_fill_ptes, &fill);
+	}
+	return ret;
 }
 
 int exo_window_fill(struct exo_window *window, struct vm_area_struct *vma, u64 first, u64 end)

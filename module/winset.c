@@ -209,24 +209,44 @@ static u64 exo_entry_stale(u64 old)
 	return old & (EXO_ENTRY_READ | EXO_ENTRY_ZAP) ? EXO_ENTRY_ZAP : 0;
 }
 
-static void exo_entry_replace(struct exo_batch *batch, u64 *entry, u64 value)
+static __always_inline u64 exo_entry_replace(u64 *entry, u64 value)
 {
 	u64 stale = exo_entry_stale(*entry);
 
-	batch->todo |= stale;
 	exo_entry_set(entry, value | stale);
+	return stale;
 }
 
-/* @entry is to be of no source, or of another. */
-static void exo_entry_release(struct exo_batch *batch, u64 entry, u64 pages)
+/* @pages entries of source @id are to be of no source, or of another. */
+static void exo_release(struct exo_batch *batch, u32 id, u64 pages)
 {
-	u32 id = exo_entry_source(entry);
-
 	if (!id)
 		return;
 	if (!batch->old || batch->old->id != id)
 		batch->old = xa_load(&batch->window->sources, id);
 	batch->old->entries -= pages;
+}
+
+/**
+ * struct exo_released - entries side by side of one source, yet to be released
+ * @id: the source; 0: they are of none
+ * @pages: how many
+ */
+struct exo_released {
+	u32 id;
+	u64 pages;
+};
+
+static __always_inline void exo_release_next(struct exo_batch *batch, struct exo_released *last,
+					     u64 entry)
+{
+	u32 id = exo_entry_source(entry);
+
+	if (unlikely(id != last->id)) {
+		exo_release(batch, last->id, last->pages);
+		*last = (struct exo_released){ .id = id };
+	}
+	last->pages++;
 }
 
 /* The same frame, with another access. What is left to do, and what access is new. */
@@ -243,6 +263,15 @@ static __always_inline u64 exo_entry_protect(u64 *entry, u64 access)
 	}
 	exo_entry_set(entry, (old & ~(EXO_ENTRY_ACCESS | EXO_ENTRY_TODO)) | access | todo);
 	return todo | (access & ~old);
+}
+
+/* The same with all access, which takes nothing away. */
+static __always_inline u64 exo_entry_allow(u64 *entry)
+{
+	u64 old = *entry;
+
+	exo_entry_set(entry, old | EXO_ENTRY_ACCESS);
+	return (old & EXO_ENTRY_TODO) | (EXO_ENTRY_ACCESS & ~old);
 }
 
 static void exo_batch_note(struct exo_batch *batch, u64 done)
@@ -269,7 +298,7 @@ static void exo_chunk_break(struct exo_batch *batch, u64 *chunk)
 	u32 i;
 
 	batch->todo |= stale;
-	exo_entry_release(batch, chunk[0], EXO_CHUNK);
+	exo_release(batch, exo_entry_source(chunk[0]), EXO_CHUNK);
 	for (i = 0; i < EXO_CHUNK; i++)
 		exo_entry_set(&chunk[i], stale);
 }
@@ -282,27 +311,28 @@ static void exo_map_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, 
 	struct exo_window_source *source = batch->source;
 	u64 value = exo_entry(source->id, page, access);
 	u64 *entry = &chunk[at & (EXO_CHUNK - 1)];
-	u64 n = end - at;
+	struct exo_released last = {};
+	u64 n = end - at, done = access;
 
 	if (exo_chunk_large(chunk))
 		exo_chunk_break(batch, chunk);
 	source->entries += n;
-	batch->fill = true;
 	for (; n--; entry++, value += BIT_ULL(EXO_ENTRY_PAGE_SHIFT)) {
-		u64 old = *entry;
-
-		exo_entry_release(batch, old, 1);
-		if ((old ^ value) >> EXO_ENTRY_PAGE_SHIFT)
-			exo_entry_replace(batch, entry, value);
+		exo_release_next(batch, &last, *entry);
+		if ((*entry ^ value) >> EXO_ENTRY_PAGE_SHIFT)
+			done |= exo_entry_replace(entry, value);
 		else
-			exo_batch_note(batch, exo_entry_protect(entry, access));
+			done |= exo_entry_protect(entry, access);
 	}
+	exo_release(batch, last.id, last.pages);
+	exo_batch_note(batch, done);
 }
 
 static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 access)
 {
 	struct exo_window_source *source = batch->source;
 	u64 value = exo_entry(source->id, page, access | EXO_ENTRY_LARGE), stale = 0;
+	struct exo_released last = {};
 	u32 i;
 
 	if (exo_chunk_large(chunk) && !((chunk[0] ^ value) >> EXO_ENTRY_PAGE_SHIFT)) {
@@ -312,10 +342,13 @@ static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 acc
 	if (exo_chunk_large(chunk))
 		exo_chunk_break(batch, chunk);
 	for (i = 0; i < EXO_CHUNK; i++) {
-		exo_entry_release(batch, chunk[i], 1);
+		if (!chunk[i])
+			continue;
+		exo_release_next(batch, &last, chunk[i]);
 		stale |= exo_entry_stale(chunk[i]);
 		exo_entry_set(&chunk[i], 0);
 	}
+	exo_release(batch, last.id, last.pages);
 	source->entries += EXO_CHUNK;
 	batch->todo |= stale;
 	exo_entry_set(&chunk[0], value | stale);
@@ -324,16 +357,19 @@ static void exo_map_large(struct exo_batch *batch, u64 *chunk, u64 page, u64 acc
 static void exo_unmap_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end)
 {
 	u64 *entry = &chunk[at & (EXO_CHUNK - 1)];
-	u64 n = end - at;
+	struct exo_released last = {};
+	u64 n = end - at, done = 0;
 
 	if (exo_chunk_large(chunk)) {
 		exo_chunk_break(batch, chunk);
 		return;
 	}
 	for (; n--; entry++) {
-		exo_entry_release(batch, *entry, 1);
-		exo_entry_replace(batch, entry, 0);
+		exo_release_next(batch, &last, *entry);
+		done |= exo_entry_replace(entry, 0);
 	}
+	exo_release(batch, last.id, last.pages);
+	exo_batch_note(batch, done);
 }
 
 static void exo_protect_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 end, u64 access)
@@ -344,8 +380,13 @@ static void exo_protect_chunk(struct exo_batch *batch, u64 *chunk, u64 at, u64 e
 		exo_entry_protect_large(batch, &chunk[0], access);
 		return;
 	}
-	for (entry = &chunk[at & (EXO_CHUNK - 1)]; n--; entry++)
-		done |= exo_entry_protect(entry, access);
+	entry = &chunk[at & (EXO_CHUNK - 1)];
+	if (access == EXO_ENTRY_ACCESS)
+		while (n--)
+			done |= exo_entry_allow(entry++);
+	else
+		while (n--)
+			done |= exo_entry_protect(entry++, access);
 	exo_batch_note(batch, done);
 }
 
@@ -430,20 +471,19 @@ static int exo_entry_may_protect(struct exo_batch *batch, const struct exo_windo
 static int exo_chunk_may_protect(struct exo_batch *batch, const struct exo_window_op *op,
 				 const u64 *chunk, u64 at, u64 end)
 {
+	const u64 *entry;
 	u32 known = 0;
+	int ret;
 
 	if (!chunk || exo_chunk_large(chunk))
 		return exo_entry_may_protect(batch, op, chunk ? chunk[0] : 0, at);
-	for (; at < end; at++) {
-		u64 entry = chunk[at & (EXO_CHUNK - 1)];
-		int ret;
-
-		if (likely(known && exo_entry_source(entry) == known))
+	for (entry = &chunk[at & (EXO_CHUNK - 1)]; at < end; at++, entry++) {
+		if (likely(known && exo_entry_source(*entry) == known))
 			continue;
-		ret = exo_entry_may_protect(batch, op, entry, at);
+		ret = exo_entry_may_protect(batch, op, *entry, at);
 		if (ret)
 			return ret;
-		known = exo_entry_source(entry);
+		known = exo_entry_source(*entry);
 	}
 	return 0;
 }

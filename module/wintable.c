@@ -75,6 +75,7 @@ static bool exo_entry_joins(u64 entry, u64 flags)
  */
 static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool *open)
 {
+	const u64 *entry = &chunk[at & (EXO_CHUNK - 1)];
 	u64 first = at, last = at;
 
 	end = exo_chunk_end(at, end);
@@ -83,12 +84,10 @@ static u64 exo_chunk_run(const u64 *chunk, u64 at, u64 end, u64 flags, bool *ope
 			(flags != EXO_ENTRY_LOWER && exo_entry_joins(chunk[0], flags));
 		return chunk[0] & flags ? end : at;
 	}
-	for (; at < end; at++) {
-		u64 entry = chunk[at & (EXO_CHUNK - 1)];
-
-		if (entry & flags)
+	for (; at < end; at++, entry++) {
+		if (*entry & flags)
 			last = at + 1;
-		else if (!exo_entry_joins(entry, flags))
+		else if (!exo_entry_joins(*entry, flags))
 			break;
 	}
 	*open = at == end && (flags != EXO_ENTRY_LOWER || last > first);

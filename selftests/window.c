@@ -139,6 +139,40 @@ TEST_F(window, pages_of_large_frames_can_be_small_entries)
 	EXPECT_EQ(LARGE + 12, *entry(self, 7));
 }
 
+/* Then 2 MiB of its table are of two page tables. */
+TEST_F(window, it_may_begin_at_any_page)
+{
+	const __u64 pages = 1024, before = 100, many = 3 * pages;
+	char *area = mmap(NULL, many * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *beside, *at;
+	__u64 i;
+
+	ASSERT_NE(MAP_FAILED, area);
+	at = area + (-(uintptr_t)area & (HUGE_PAGE - 1)) + HUGE_PAGE - before * PAGE;
+	ASSERT_EQ(at, mmap(at, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			   self->fd, (off_t)EXO_WINDOW_OFFSET));
+	/* What lies behind the first page table stays as it is. */
+	beside = at + pages * PAGE;
+	ASSERT_EQ(beside, mmap(beside, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	*beside = 7;
+	ASSERT_EQ(0, window_map(self->fd, at, 0, pages, self->large.cap, 0, RW));
+	for (i = 0; i < pages; i++) {
+		ASSERT_EQ(i + 1, *(__u64 *)(at + i * PAGE));
+		*(__u64 *)(at + i * PAGE) = i + 2;
+	}
+	EXPECT_EQ(7, *beside);
+	ASSERT_EQ(0, window_protect(self->fd, at, 0, pages, EXO_RIGHT_READ));
+	EXPECT_EQ(SIGBUS, touch_write(at + (before - 1) * PAGE));
+	EXPECT_EQ(SIGBUS, touch_write(at + before * PAGE));
+	ASSERT_EQ(0, window_unmap(self->fd, at, before - 1, 2));
+	EXPECT_EQ(SIGBUS, touch_read(at + (before - 1) * PAGE));
+	EXPECT_EQ(SIGBUS, touch_read(at + before * PAGE));
+	for (i = 0; i < pages; i++)
+		ASSERT_EQ(i + 2, ((__u64 *)self->large.at)[i * PAGE / sizeof(__u64)]);
+	munmap(area, many * PAGE);
+}
+
 TEST_F(window, one_frame_may_be_in_many_entries)
 {
 	__u64 i;
