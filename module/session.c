@@ -103,11 +103,24 @@ static void exo_session_drop_all(struct exo_session *session, bool queues_only)
 	}
 }
 
+/* What has to be waited for begins for all of them before the first is waited for. */
+static void exo_session_stop_all(struct exo_session *session)
+{
+	struct exo_cap *cap;
+	unsigned long id;
+
+	xa_for_each(&session->caps, id, cap) {
+		exo_cap_stop(cap);
+		cond_resched();
+	}
+}
+
 static int exo_session_release(struct inode *inode, struct file *file)
 {
 	struct exo_session *session = file->private_data;
 
 	exo_session_drop_all(session, true);
+	exo_session_stop_all(session);
 	exo_session_drop_all(session, false);
 	exo_space_put_all(session);
 	xa_destroy(&session->caps);

@@ -231,6 +231,11 @@ TEST_F(export, a_driver_that_does_not_give_memory_back_is_refused)
 	close(other);
 }
 
+TEST_F(export, a_dma_buf_is_closed_by_exec)
+{
+	EXPECT_EQ(FD_CLOEXEC, fcntl(self->fd, F_GETFD));
+}
+
 TEST_F(export, a_dma_buf_cannot_be_mapped_by_a_program)
 {
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, SIZE, PROT_READ, MAP_SHARED, self->fd, 0));
@@ -474,6 +479,46 @@ TEST_F(export, a_device_that_never_ends_delays_a_revocation_by_the_io_timeout)
 	EXPECT_EQ(FRAMES, frames_used(self->t.grantor));
 	EXPECT_EQ(0, unmap(self));
 	EXPECT_EQ(0, frames_used_soon(self->t.grantor, 0));
+}
+
+/* A set of frames whose export a device does not let go of. */
+static void keep_busy(struct __test_metadata *_metadata, FIXTURE_DATA(export) * self, int importer)
+{
+	struct exo_frames_alloc f;
+	int fd;
+
+	ASSERT_LE(0, importer);
+	ASSERT_EQ(0, frames_alloc(self->t.fd, self->t.pool, EXO_ORDER_4K, 1, ANY_NODE, &f));
+	fd = frames_export(self->t.fd, f.out_cap);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, importer_attach(importer, fd, IMPORTER_DYNAMIC, 0));
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_MAP, IMPORTER_BOTH));
+	ASSERT_EQ(0, importer_call(importer, IMPORTER_BEGIN, 0));
+	close(fd);
+}
+
+TEST_F(export, a_session_that_closes_waits_for_all_devices_at_once)
+{
+	int importers[8];
+	__u64 begun, took;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(importers); i++) {
+		importers[i] = open("/dev/exo-importer", O_RDWR | O_CLOEXEC);
+		keep_busy(_metadata, self, importers[i]);
+	}
+	munmap(self->b.at, self->b.size);
+	ASSERT_EQ(0, write_file(IO_TIMEOUT, "1000"));
+	begun = now_ms();
+	close(self->t.fd);
+	took = now_ms() - begun;
+	self->t.fd = -1;
+	EXPECT_EQ(0, write_file(IO_TIMEOUT, "30000"));
+	EXPECT_LE(990, took);
+	EXPECT_GT(4000, took);
+	EXPECT_EQ(ARRAY_SIZE(importers), frames_used(self->t.grantor));
+	for (i = 0; i < ARRAY_SIZE(importers); i++)
+		close(importers[i]);
 }
 
 /* Mappings come and go while the frames do. */
