@@ -18,6 +18,7 @@
 #include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "binding.h"
 #include "cap.h"
@@ -29,15 +30,19 @@
 /**
  * struct exo_export - a dma-buf of frames
  * @binding: the common part; the capability is the frames'
- * @dmabuf: itself; it ends the binding before it is gone
+ * @resv: the dma-buf's reservation, which is waited for longer than that may live
+ * @dmabuf: itself; NULL: it is closed. Under @resv
  * @ended: no more mappings
  * @deadline: in jiffies, once @ended: until when importers' devices are waited for
+ * @forget: ends the binding of what was closed
  */
 struct exo_export {
 	struct exo_binding binding;
+	struct dma_resv resv;
 	struct dma_buf *dmabuf;
 	bool ended;
 	unsigned long deadline;
+	struct work_struct forget;
 };
 
 /* ---- what importers call ---- */
@@ -169,12 +174,34 @@ static void exo_export_unmap(struct dma_buf_attachment *importer, struct sg_tabl
 	exo_object_unuse(export->binding.cap->object);
 }
 
-/* Nobody has it open, no importer is left. */
+static void exo_export_forget(struct work_struct *work)
+{
+	struct exo_export *export = container_of(work, struct exo_export, forget);
+
+	exo_binding_end(&export->binding);
+	exo_binding_put(&export->binding);
+}
+
+/*
+ * Nobody has it open, no importer is left. It may be anybody who closes it, or the kernel's one
+ * worker that closes files: that does not wait for whoever waits with the capability's lock held.
+ * Should that be the capability's end, it ends this too.
+ */
 static void exo_export_close(struct dma_buf *dmabuf)
 {
 	struct exo_export *export = dmabuf->priv;
+	struct exo_cap *cap = export->binding.cap;
 
-	exo_binding_end(&export->binding);
+	dma_resv_lock(&export->resv, NULL);
+	export->dmabuf = NULL;
+	dma_resv_unlock(&export->resv);
+	if (mutex_trylock(&cap->lock)) {
+		exo_binding_sever(&export->binding);
+		mutex_unlock(&cap->lock);
+	} else if (!READ_ONCE(cap->dead)) {
+		queue_work(exo_workqueue, &export->forget);
+		return;
+	}
 	exo_binding_put(&export->binding);
 }
 
@@ -198,14 +225,15 @@ static void exo_export_begin_end(struct exo_binding *binding)
 }
 
 /* Mappings that did not see that it ended are there when the lock is had, for their importers to end. */
-static bool exo_export_tell(struct dma_buf *dmabuf)
+static bool exo_export_tell(struct exo_export *export)
 {
 	bool attached;
 
-	dma_resv_lock(dmabuf->resv, NULL);
-	dma_buf_invalidate_mappings(dmabuf);
-	attached = !list_empty(&dmabuf->attachments);
-	dma_resv_unlock(dmabuf->resv);
+	dma_resv_lock(&export->resv, NULL);
+	attached = export->dmabuf && !list_empty(&export->dmabuf->attachments);
+	if (attached)
+		dma_buf_invalidate_mappings(export->dmabuf);
+	dma_resv_unlock(&export->resv);
 	return attached;
 }
 
@@ -214,15 +242,18 @@ static void exo_export_sever(struct exo_binding *binding)
 	struct exo_export *export = container_of(binding, struct exo_export, binding);
 	long left;
 
-	if (!exo_export_tell(export->dmabuf))
+	if (!exo_export_tell(export))
 		return;
 	left = max_t(long, export->deadline - jiffies, 0);
-	dma_resv_wait_timeout(export->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, false, left);
+	dma_resv_wait_timeout(&export->resv, DMA_RESV_USAGE_BOOKKEEP, false, left);
 }
 
 static void exo_export_release(struct exo_binding *binding)
 {
-	kfree(container_of(binding, struct exo_export, binding));
+	struct exo_export *export = container_of(binding, struct exo_export, binding);
+
+	dma_resv_fini(&export->resv);
+	kfree(export);
 }
 
 static const struct exo_binding_ops exo_export_binding_ops = {
@@ -258,8 +289,11 @@ static struct dma_buf *exo_export_create(struct exo_cap *cap)
 	if (!export)
 		return ERR_PTR(-ENOMEM);
 	exo_binding_init(&export->binding, &exo_export_binding_ops, cap);
+	dma_resv_init(&export->resv);
+	INIT_WORK(&export->forget, exo_export_forget);
 	cap->object->ops->units(cap->object, &units);
 	info.ops = &exo_export_dma_buf_ops;
+	info.resv = &export->resv;
 	info.size = cap->len << (PAGE_SHIFT + units.order);
 	info.flags = cap->rights & EXO_RIGHT_WRITE ? O_RDWR : O_RDONLY;
 	info.priv = export;

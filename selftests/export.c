@@ -481,6 +481,28 @@ TEST_F(export, a_device_that_never_ends_delays_a_revocation_by_the_io_timeout)
 	EXPECT_EQ(0, frames_used_soon(self->t.grantor, 0));
 }
 
+TEST_F(export, whoever_else_closes_a_dma_buf_does_not_wait_for_the_device_of_another)
+{
+	int again = frames_export(self->t.fd, self->b.cap);
+	struct revoker r = { .self = self };
+	pthread_t thread;
+	__u64 begun;
+
+	ASSERT_LE(0, again);
+	ASSERT_EQ(0, map(self, IMPORTER_BOTH));
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_BEGIN, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, revoke_frames, &r));
+	while (!importer_state(self->importer).told)
+		usleep(1000);
+	begun = now_ms();
+	close(again);
+	EXPECT_GT(5000, now_ms() - begun);
+	EXPECT_FALSE(atomic_load(&r.over));
+	ASSERT_EQ(0, importer_call(self->importer, IMPORTER_END, 0));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, r.ret);
+}
+
 /* A set of frames whose export a device does not let go of. */
 static void keep_busy(struct __test_metadata *_metadata, FIXTURE_DATA(export) * self, int importer)
 {

@@ -908,7 +908,8 @@ struct exo_frames_names {
  *
  * Whoever has the file can use it, as with a token. It ends with @frames, whatever ends that: it is not mapped
  * any more (ENODEV), its importers are told, and what their devices have begun is waited for,
- * out_io_timeout_ms of struct exo_info at most. Frames that an importer keeps mapped beyond that stay
+ * out_io_timeout_ms of struct exo_info at most, once for all that a session or a revocation
+ * ends. Whoever else closes the file does not wait. Frames that an importer keeps mapped beyond that stay
  * charged to the pool until it lets them go. As long as the file is open the module cannot be unloaded.
  *
  * Errors: ENOENT, ESTALE, EINVAL not frames, EACCES, EMFILE, ENOMEM.
