@@ -105,6 +105,23 @@ static int exo_export_list(const struct exo_cap *cap, struct device *dev, struct
 	return 0;
 }
 
+/* Out of reach: the DMA API would go for bounce buffers, and complain if it has none. */
+static bool exo_export_reaches(struct device *dev, struct sg_table *list)
+{
+	u64 last = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (!dma_addressing_limited(dev))
+		return true;
+	for_each_sgtable_sg(list, sg, i)
+	{
+		if (sg_phys(sg) + sg->length - 1 > last)
+			return false;
+	}
+	return true;
+}
+
 /* Nobody calls us between a device's write and the program's read: no bounce buffers. */
 static bool exo_export_coherent(struct device *dev, struct sg_table *list)
 {
@@ -122,10 +139,16 @@ static bool exo_export_coherent(struct device *dev, struct sg_table *list)
 static int exo_export_map_list(struct device *dev, struct sg_table *list,
 			       enum dma_data_direction direction)
 {
-	int ret = dma_map_sgtable(dev, list, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	int ret;
 
-	if (ret || exo_export_coherent(dev, list))
-		return ret;
+	if (!exo_export_reaches(dev, list))
+		return -EOPNOTSUPP;
+	ret = dma_map_sgtable(dev, list, direction, DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
+	/* -EIO: there are not enough bounce buffers, or none is that large. */
+	if (ret)
+		return ret == -EIO ? -EOPNOTSUPP : ret;
+	if (exo_export_coherent(dev, list))
+		return 0;
 	dma_unmap_sgtable(dev, list, direction, DMA_ATTR_SKIP_CPU_SYNC);
 	return -EOPNOTSUPP;
 }

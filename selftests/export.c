@@ -231,6 +231,25 @@ TEST_F(export, a_driver_that_does_not_give_memory_back_is_refused)
 	close(other);
 }
 
+TEST_F(export, a_device_that_does_not_reach_the_frames_is_refused)
+{
+	static const __u32 orders[] = { EXO_ORDER_4K, EXO_ORDER_2M };
+	struct buffer far;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		ASSERT_EQ(0, buffer_alloc(self->t.fd, self->t.pool, orders[i], 1, &far));
+		reexport(_metadata, self, self->t.fd, far.cap, 0);
+		ASSERT_EQ(0, importer_call(self->importer, IMPORTER_REACH, (1 << 20) - 1));
+		EXPECT_EQ(-EOPNOTSUPP, map(self, IMPORTER_BOTH));
+		EXPECT_EQ(0, importer_state(self->importer).segments);
+		ASSERT_EQ(0, importer_call(self->importer, IMPORTER_REACH, 0));
+		EXPECT_EQ(0, map(self, IMPORTER_BOTH));
+		EXPECT_EQ(0, unmap(self));
+		EXPECT_EQ(0, buffer_free(self->t.fd, &far));
+	}
+}
+
 TEST_F(export, a_dma_buf_is_closed_by_exec)
 {
 	EXPECT_EQ(FD_CLOEXEC, fcntl(self->fd, F_GETFD));

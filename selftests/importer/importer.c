@@ -233,6 +233,9 @@ static int call_attached(struct importer *im, unsigned int cmd, unsigned long ar
 	case IMPORTER_UNMAP:
 		unmap(im);
 		return 0;
+	case IMPORTER_REACH:
+		device->dev.bus_dma_limit = arg;
+		return 0;
 	case IMPORTER_BEGIN:
 		return begin_work(im);
 	case IMPORTER_END:

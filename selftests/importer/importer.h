@@ -46,6 +46,7 @@ struct importer_state {
 #define IMPORTER_END _IO('I', 6)
 #define IMPORTER_READ _IOW('I', 7, struct importer_copy) /* the device reads, to show it */
 #define IMPORTER_WRITE _IOW('I', 8, struct importer_copy)
+#define IMPORTER_REACH _IO('I', 10) /* the last address that the device reaches; 0: all */
 #define IMPORTER_STATE _IOR('I', 9, struct importer_state)
 
 #endif

@@ -899,8 +899,8 @@ struct exo_frames_names {
  *
  * For the drivers of other devices, to which the program hands it: they map it for their device (a
  * device that reads needs EXO_RIGHT_READ, one that writes EXO_RIGHT_WRITE: EACCES). The program
- * itself maps @frames; the dma-buf cannot be mapped (EINVAL). Frames that the device can only
- * reach by copies are not for it (EOPNOTSUPP).
+ * itself maps @frames; the dma-buf cannot be mapped (EINVAL). Frames that the device does not reach,
+ * or only by copies or with caches that have to be flushed, are not for it (EOPNOTSUPP).
  *
  * Only drivers that give memory back when they are told can use it ("dynamic" importers), and
  * none can pin it: EOPNOTSUPP to the driver. So only where EXO_FEATURE_EXPORT is set: before
