@@ -345,8 +345,10 @@ static int exo_export_answer(struct exo_call *call, struct dma_buf *dmabuf)
 {
 	int fd = get_unused_fd_flags(O_CLOEXEC), ret;
 
+	if (fd == -EMFILE)
+		return exo_refuse(call, fd, EXO_REASON_DESCRIPTORS, 0, 0, 0);
 	if (fd < 0)
-		return exo_refuse(call, -EMFILE, EXO_REASON_DESCRIPTORS, 0, 0, 0);
+		return exo_refuse(call, -ENOMEM, EXO_REASON_MEMORY, 0, 0, 0);
 	call->arg.frames_export.out_fd = fd;
 	ret = exo_export_publish(call, dmabuf->priv) ?: exo_call_respond(call);
 	if (ret) {
