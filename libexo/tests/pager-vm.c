@@ -4,52 +4,26 @@
  * privileges, with an extent of 64 MiB that may be written, and 24 MiB of memory.
  */
 #define _GNU_SOURCE 1
-#include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <libexo.h>
 
 #include "../src/store.h"
-#include "tap.h"
+#include "pager-vm-rig.h"
 
-#define MIB (1ull << 20)
 #define MEMORY (8 * MIB)
 #define BYTES (32 * MIB)
 #define PAGE 4096u
 #define PAGES (BYTES / PAGE)
-
-static char name[256] = "exo:";
-static struct exo *x;
-static struct exo_pager *p;
-static uint64_t *at; /* the window */
-
-static void must(int r)
-{
-	if (r < 0)
-		errx(1, "%s", exo_strerror(x, r));
-}
 
 static struct exo_pager_options usual(void)
 {
 	return (struct exo_pager_options){ .size = sizeof(struct exo_pager_options),
 					   .memory = MEMORY,
 					   .bytes = BYTES };
-}
-
-static void begin_with(unsigned int rights, const struct exo_pager_options *o)
-{
-	must(exo_open(name, rights, &x));
-	must(exo_pager_create(x, o, &p));
-	at = exo_pager_address(p);
 }
 
 static void begin(void)
@@ -59,37 +33,10 @@ static void begin(void)
 	begin_with(EXO_READ | EXO_WRITE, &o);
 }
 
-static void end(void)
-{
-	exo_pager_destroy(p);
-	exo_close(x);
-}
-
-static struct exo_pager_stats stats(void)
-{
-	struct exo_pager_stats s = { .size = sizeof(s) };
-
-	exo_pager_get_stats(p, &s);
-	return s;
-}
-
-/* A word of a page, and what it holds in a pass. */
+/* A word of a page, which value() is of. */
 static uint64_t *word(uint64_t page)
 {
 	return at + page * PAGE / 8 + page % (PAGE / 8);
-}
-
-static uint64_t value(uint64_t page, uint64_t pass)
-{
-	return (page + 1) * 0x9e3779b97f4a7c15ull ^ pass;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
 }
 
 static void write_all(uint64_t pass)
@@ -168,7 +115,7 @@ static void in_pages_of_64k(void)
 	in_any_order_of(o, 1000);
 }
 
-static void in_pages_of_2m(void)
+static void pages_of_2m_need_memory(void)
 {
 	struct exo_pager_options o = usual();
 
@@ -812,33 +759,14 @@ static void pinned_pages_are_not_given_up(void)
 	end();
 }
 
-/* Some frames capability of the session. */
-static uint32_t some_frames(void)
-{
-	uint32_t caps[64];
-	struct exo_cap_list list = { .caps = exo_sys_address(caps), .count = 64 };
-
-	must(exo_sys_cap_list(exo_fd(x), &list));
-	for (uint32_t i = 0; i < list.out_count; i++) {
-		struct exo_cap_query query = { .cap = caps[i] };
-
-		if (!exo_sys_cap_query(exo_fd(x), &query) && query.out_type == EXO_TYPE_FRAMES)
-			return caps[i];
-	}
-	return 0;
-}
-
 static void it_lives_on_when_frames_are_taken(void)
 {
-	struct exo_cap_drop drop = { 0 };
 	uint64_t wrong = 0;
 
 	begin();
 	write_all(6);
 	CHECK_EQUAL(exo_pager_flush(p), 0);
-	drop.cap = some_frames();
-	CHECK(drop.cap);
-	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	take(some_frames());
 	/* What was on the disk is still there. */
 	for (int k = 0; k < 2; k++)
 		wrong += wrong_words(6);
@@ -854,7 +782,6 @@ static void it_lives_on_when_frames_are_taken(void)
 /* Nobody touched anything since: the flush has to look for itself. */
 static void a_flush_notices_what_was_taken(void)
 {
-	struct exo_cap_drop drop = { 0 };
 
 	begin();
 	for (uint64_t i = 0; i < 1900; i++)
@@ -862,8 +789,7 @@ static void a_flush_notices_what_was_taken(void)
 	CHECK_EQUAL(exo_pager_flush(p), 0);
 	for (uint64_t i = 0; i < 1900; i++)
 		*word(i) = 2;
-	drop.cap = some_frames();
-	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	take(some_frames());
 	CHECK_EQUAL(exo_pager_flush(p), -ESTALE);
 	CHECK_EQUAL(exo_pager_flush(p), 0);
 	end();
@@ -872,13 +798,11 @@ static void a_flush_notices_what_was_taken(void)
 static void fresh_pages_come_where_frames_are(void)
 {
 	struct exo_pager_options o = usual();
-	struct exo_cap_drop drop = { 0 };
 
 	o.flags = EXO_PAGER_FRESH;
 	begin_with(EXO_READ | EXO_WRITE, &o);
 	touch(0);
-	drop.cap = some_frames();
-	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	take(some_frames());
 	for (uint64_t i = 0; i < PAGES; i++)
 		CHECK_EQUAL(*word(i), 0);
 	CHECK_EQUAL(stats().pages, 1536);
@@ -889,7 +813,6 @@ static void fresh_pages_come_where_frames_are(void)
 static void what_is_asked_back_is_not_given_behind_its_back(void)
 {
 	struct exo_asked asked = { .type = EXO_TYPE_FRAMES };
-	struct exo_cap_drop drop = { 0 };
 	struct exo_queue *q;
 	uint64_t changed = 0, *words;
 	void *buf;
@@ -900,8 +823,7 @@ static void what_is_asked_back_is_not_given_behind_its_back(void)
 	must(exo_pager_flush(p));
 	asked.cap = some_frames();
 	CHECK_EQUAL(exo_give_up(x, &asked), 0);
-	drop.cap = asked.cap;
-	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	take(asked.cap);
 	CHECK_EQUAL(wrong_words(8), 0);
 	must(exo_buf_alloc(q, 2 * MIB, &buf));
 	words = buf;
@@ -974,14 +896,12 @@ static void a_reader_cannot_write(void)
 static void without_its_extent_it_says_so(void)
 {
 	struct exo_pager_options o = usual();
-	struct exo_cap_drop drop = { 0 };
 
 	o.on_error = note_error;
 	o.arg = &out;
 	begin_with(EXO_READ | EXO_WRITE, &o);
 	*word(1) = 1;
-	drop.cap = exo_extent_cap(x);
-	CHECK_EQUAL(exo_sys_cap_drop(exo_fd(x), &drop), 0);
+	take(exo_extent_cap(x));
 	error_seen = 0;
 	if (!sigsetjmp(out, 0))
 		*word(2) = 1;
@@ -1064,7 +984,7 @@ int main(void)
 		TEST(it_all_comes_back, "four times its memory is written, and comes back"),
 		TEST(in_any_order, "in any order, too"),
 		TEST(in_pages_of_64k, "in pages of 64 KiB"),
-		TEST(in_pages_of_2m, "in pages of 2 MiB, as far as there is memory"),
+		TEST(pages_of_2m_need_memory, "pages of 2 MiB need memory for 16"),
 		TEST(with_one_lane_and_fifo, "with one lane, first in, first out"),
 		TEST(clean_pages_are_not_written, "what is not dirty is not written"),
 		TEST(order_is_read_ahead, "who reads in order seldom waits"),
