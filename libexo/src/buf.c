@@ -134,6 +134,10 @@ static int alloc_frames(struct exo *x, size_t bytes, const struct exo_buf_option
 	/* Large frames may be used up, or the budget just too small for them. */
 	if (!large && (r == -ENOMEM || r == -EDQUOT || r == -EINVAL || r == -EOPNOTSUPP))
 		r = alloc_order(x, bytes, EXO_ORDER_4K, node, arg, &detail);
+	if (r && options->node)
+		return exo_fail(x, r, &detail,
+				"cannot allocate a buffer of %zu bytes of NUMA node %d", bytes,
+				node);
 	if (r)
 		return exo_fail(x, r, &detail, "cannot allocate a buffer of %zu bytes", bytes);
 	return 0;

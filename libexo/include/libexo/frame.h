@@ -40,7 +40,8 @@ struct exo_frames_cache;
  * @page: bytes of a page, a power of two, 4096 to EXO_PAGE_MAX; 0: 4096
  * @order: EXO_BUF_ORDER(EXO_ORDER_2M): of frames of 2 MiB alone, as an entry of 2 MiB needs them;
  *	0: of 2 MiB where they are to be had
- * @node: NUMA node they come from: EXO_NODE_ON(number), or 0: any
+ * @node: NUMA node they come from, and no other: EXO_NODE_ON(number), or 0: any. That there is none is
+ *	-EINVAL, and that it has no more -ENOMEM, when the kernel is asked for slabs
  * @limit: bytes that it holds at most, rounded up to slabs; 0: what the handle can hold
  */
 struct exo_frames_options {
