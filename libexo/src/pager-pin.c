@@ -36,16 +36,24 @@ static bool pin_if_there(struct exo_pager *p, uint64_t page)
 	return there;
 }
 
+/* Whose it is nobody says: those that ended come first, so that one that holds never goes too early. */
+static void unpin_page(struct exo_pager *p, uint64_t page)
+{
+	struct pager_slot *s = exo_pager_slot(p, page);
+
+	if (p->ended_nr && p->ended[page]) {
+		p->ended[page]--;
+		p->ended_nr--;
+	} else if (s && s->pins && !--s->pins) {
+		p->o.policy->enter(p->policy, exo_pager_number(p, s), page, EXO_ENTER_USED);
+	}
+}
+
 static void unpin(struct exo_pager *p, uint64_t first, uint64_t end)
 {
 	pthread_mutex_lock(&p->lock);
-	for (; first < end; first++) {
-		struct pager_slot *s = exo_pager_slot(p, first);
-
-		if (s && s->pins && !--s->pins)
-			p->o.policy->enter(p->policy, exo_pager_number(p, s), first,
-					   EXO_ENTER_USED);
-	}
+	for (; first < end; first++)
+		unpin_page(p, first);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -106,6 +106,8 @@ struct pager_stream {
  * @large: an entry of the window is a page of 2 MiB
  * @slots_nr: slot numbers that there are; the heads of lists are behind them
  * @where: slot number + 1 of each page, 0 if it has none
+ * @ended: pins of each page that ended with frames which were taken, of those who have yet to unpin it
+ * @ended_nr: all of them
  * @backed: with EXO_PAGER_FRESH: a bit for each page that has been written
  * @held: slots that are not GONE
  * @listed: in each list
@@ -138,6 +140,8 @@ struct exo_pager {
 	uint32_t slots_nr;
 	struct pager_slot *slots;
 	uint32_t *where;
+	uint32_t *ended;
+	uint64_t ended_nr;
 	uint64_t *backed;
 	uint32_t held;
 	uint32_t listed[LISTS];

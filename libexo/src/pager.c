@@ -168,7 +168,11 @@ static void lose_slot(struct exo_pager *p, uint32_t slot)
 	else if (s->state == SLOT_ACTIVE && !s->pins)
 		p->o.policy->leave(p->policy, slot);
 	p->stats.lost += s->page != PAGER_NOWHERE;
-	s->pins = 0;
+	if (s->pins) {
+		p->ended[s->page] += s->pins;
+		p->ended_nr += s->pins;
+		s->pins = 0;
+	}
 	exo_pager_empty(p, s);
 }
 
@@ -342,9 +346,11 @@ static int make_tables(struct exo_pager *p)
 	p->slots = calloc((size_t)p->slots_nr + LISTS, sizeof(*p->slots));
 	p->policy = p->o.policy->create(p->o.policy->arg, p->slots_nr);
 	p->where = lazy(p->pages * sizeof(*p->where));
+	p->ended = lazy(p->pages * sizeof(*p->ended));
 	if (p->o.flags & EXO_PAGER_FRESH)
 		p->backed = lazy(backed_bytes(p));
-	if (!p->slots || !p->policy || !p->where || (p->o.flags & EXO_PAGER_FRESH && !p->backed))
+	if (!p->slots || !p->policy || !p->where || !p->ended ||
+	    (p->o.flags & EXO_PAGER_FRESH && !p->backed))
 		return exo_fail(p->x, -ENOMEM, NULL, "no memory for the tables of a pager");
 	for (uint32_t i = 0; i < LISTS; i++)
 		p->slots[p->slots_nr + i].next = p->slots[p->slots_nr + i].prev = p->slots_nr + i;
@@ -446,6 +452,8 @@ void exo_pager_destroy(struct exo_pager *p)
 		p->o.policy->destroy(p->policy);
 	if (p->where)
 		munmap(p->where, p->pages * sizeof(*p->where));
+	if (p->ended)
+		munmap(p->ended, p->pages * sizeof(*p->ended));
 	if (p->backed)
 		munmap(p->backed, backed_bytes(p));
 	free(p->slots);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "../src/store.h"
@@ -837,6 +838,78 @@ static void what_is_asked_back_is_not_given_behind_its_back(void)
 	end();
 }
 
+/* Frames are taken until a system call does not reach @word any more; some stay. */
+static void take_frames_of(const uint64_t *word, int fd)
+{
+	uint32_t caps[4], n = all_frames(caps, 4);
+
+	CHECK_EQUAL(n, 4);
+	/* The latest are used first. */
+	while (n > 1 && write(fd, word, 8) == 8)
+		take(caps[--n]);
+	CHECK(write(fd, word, 8) < 0 && errno == EFAULT);
+}
+
+/* Whatever is not pinned goes. */
+static void touch_all_but(uint64_t page)
+{
+	for (uint64_t i = page + 1; i < PAGES / 2; i++)
+		touch(i);
+}
+
+/* Two pinned it, and one more who comes later: each lets go of what is its own. */
+static void a_pin_that_ended_is_not_anothers(void)
+{
+	int fd = memfd_create("sink", 0);
+
+	begin();
+	*word(3) = value(3, 9);
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	take_frames_of(word(3), fd);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	CHECK_EQUAL(*word(3), value(3, 9));
+	CHECK_EQUAL(exo_pager_flush(p), -ESTALE);
+	exo_pager_unpin(p, word(3), 8);
+	exo_pager_unpin(p, word(3), 8);
+	touch_all_but(3);
+	CHECK_EQUAL(write(fd, word(3), 8), 8);
+	exo_pager_unpin(p, word(3), 8);
+	touch_all_but(3);
+	CHECK(write(fd, word(3), 8) < 0 && errno == EFAULT);
+	close(fd);
+	end();
+}
+
+static void what_was_taken_is_not_pinned_when_it_is_touched(void)
+{
+	int fd = memfd_create("sink", 0);
+
+	begin();
+	*word(3) = value(3, 10);
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	*word(3) = value(3, 11);
+	take_frames_of(word(3), fd);
+	CHECK_EQUAL(*word(3), value(3, 10));
+	touch_all_but(3);
+	CHECK(write(fd, word(3), 8) < 0 && errno == EFAULT);
+	CHECK_EQUAL(exo_pager_flush(p), -ESTALE);
+	exo_pager_unpin(p, word(3), 8);
+	exo_pager_unpin(p, word(3), 8);
+	/* Nothing is owed: the next is as the first. */
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	touch_all_but(3);
+	CHECK_EQUAL(write(fd, word(3), 8), 8);
+	exo_pager_unpin(p, word(3), 8);
+	touch_all_but(3);
+	CHECK(write(fd, word(3), 8) < 0 && errno == EFAULT);
+	close(fd);
+	end();
+}
+
 static void it_gives_up_under_its_threads(void)
 {
 	pthread_t threads[THREADS];
@@ -1016,6 +1089,10 @@ int main(void)
 		     "frames taken by force: it says so, and goes on"),
 		TEST(a_flush_notices_what_was_taken,
 		     "a flush says that written pages were taken, though nobody touched them"),
+		TEST(a_pin_that_ended_is_not_anothers,
+		     "a pin that ended with its frames is not let go of in another's place"),
+		TEST(what_was_taken_is_not_pinned_when_it_is_touched,
+		     "a page that was taken is pinned by who pins it anew, and not by a touch"),
 		TEST(fresh_pages_come_where_frames_are,
 		     "pages of zeroes come to frames that are there"),
 		TEST(what_is_asked_back_is_not_given_behind_its_back,

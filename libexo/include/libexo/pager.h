@@ -151,12 +151,19 @@ int exo_pager_flush(struct exo_pager *p);
  *
  * For system calls that read from or write to them. Each page counts its pins.
  *
+ * Frames that are taken by force end all pins of their pages, whoever's they are, and exo_pager_flush() says
+ * -ESTALE, once. Such a page is as one that was never pinned: a system call fails with EFAULT, and a touch
+ * or another pin reads what is on the disk. Only the latter has it stay.
+ *
  * Returns 0, or, with nothing pinned, -EINVAL not in the window, -ENOBUFS there would be too few pages
  * for the others, or the device's error. Threads: safe.
  */
 int exo_pager_pin(struct exo_pager *p, const void *at, size_t bytes);
 
-/* As often as they were pinned. */
+/*
+ * As often as they were pinned, also if frames were taken meanwhile. Of a page that is pinned again those pins
+ * that ended are counted first: it stays until the last of all that pinned it lets go. Threads: safe.
+ */
 void exo_pager_unpin(struct exo_pager *p, const void *at, size_t bytes);
 
 /**
