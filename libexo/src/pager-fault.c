@@ -120,7 +120,7 @@ static void go_on_reading(struct exo_pager *p, uint64_t marker)
 		exo_room_tend(p, lane);
 	}
 	pthread_mutex_unlock(&p->lock);
-	exo_lane_give(lane);
+	exo_lane_give(p, lane);
 }
 
 /* ---- a page ---- */
@@ -234,13 +234,13 @@ static int bring_once(struct exo_pager *p, uint64_t page, enum pager_need need)
 	if (found == LOOK_READING) {
 		pthread_mutex_lock(&lane->lock);
 		await_reading(p, lane, page);
-		exo_lane_give(lane);
+		exo_lane_give(p, lane);
 	} else if (found == LOOK_ABSENT) {
 		lane = exo_lane_take(p);
 		if (!lane)
 			return p->died;
 		r = read_page(p, lane, page, need);
-		exo_lane_give(lane);
+		exo_lane_give(p, lane);
 	}
 	return r ? r : found;
 }

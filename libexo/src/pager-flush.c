@@ -97,7 +97,7 @@ static int sweep(struct exo_pager *p)
 		if (i < p->slots_nr)
 			r = exo_lane_wait(p, lane);
 	}
-	exo_lane_give(lane);
+	exo_lane_give(p, lane);
 	return r < 0 ? r : 0;
 }
 

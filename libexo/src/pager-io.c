@@ -3,7 +3,6 @@
  * Lanes of a pager: reads and writes of pages, and what becomes of a slot at their end.
  */
 #include <errno.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "pager-private.h"
@@ -58,9 +57,10 @@ struct pager_lane *exo_lane_take(struct exo_pager *p)
 	}
 }
 
-void exo_lane_give(struct pager_lane *lane)
+void exo_lane_give(struct exo_pager *p, struct pager_lane *lane)
 {
 	pthread_mutex_unlock(&lane->lock);
+	exo_eventcount_notify(&p->progress);
 }
 
 /* ---- prepare, submit ---- */
@@ -284,6 +284,7 @@ static void take_completions(struct exo_pager *p, struct pager_lane *lane,
 	}
 	exo_pager_apply(p);
 	pthread_mutex_unlock(&p->lock);
+	exo_eventcount_notify(&p->progress);
 }
 
 /* ---- the end of a lane ---- */
@@ -314,6 +315,7 @@ void exo_lane_end(struct exo_pager *p, struct pager_lane *lane, int error)
 	pthread_mutex_lock(&p->lock);
 	all_ended(p, lane, error);
 	pthread_mutex_unlock(&p->lock);
+	exo_eventcount_notify(&p->progress);
 }
 
 int exo_lane_reap(struct exo_pager *p, struct pager_lane *lane)
@@ -348,15 +350,65 @@ int exo_lane_wait(struct exo_pager *p, struct pager_lane *lane)
 
 /* ---- all lanes ---- */
 
-void exo_lanes_reap(struct exo_pager *p)
+static bool is_busy(const struct pager_lane *lane)
+{
+	return lane->q && exo_queue_in_flight(lane->q);
+}
+
+/* One whose commands nobody waits for, and its lock; NULL: there is none. */
+static struct pager_lane *abandoned_lane(struct exo_pager *p)
 {
 	for (uint32_t i = 0; i < p->lanes_nr; i++) {
-		if (pthread_mutex_trylock(&p->lanes[i].lock))
+		struct pager_lane *lane = &p->lanes[i];
+
+		if (pthread_mutex_trylock(&lane->lock))
 			continue;
-		exo_lane_reap(p, &p->lanes[i]);
-		exo_lane_give(&p->lanes[i]);
+		if (is_busy(lane))
+			return lane;
+		pthread_mutex_unlock(&lane->lock);
 	}
-	sched_yield();
+	return NULL;
+}
+
+static bool are_others_busy(const struct exo_pager *p, const struct pager_lane *own)
+{
+	for (uint32_t i = 0; i < p->slots_nr; i++)
+		if (p->slots[i].ios && &p->lanes[p->slots[i].lane] != own)
+			return true;
+	return false;
+}
+
+/*
+ * What is looked at after exo_eventcount_prepare(), and with the lock, is not missed: a lane that is
+ * given back later, or a command that ends later, is an event. A lane is only tried, as who has it may wait
+ * for @own.
+ */
+static void wait_for_others(struct exo_pager *p, const struct pager_lane *own)
+{
+	uint32_t key = exo_eventcount_prepare(&p->progress);
+	struct pager_lane *lane = abandoned_lane(p);
+	bool sleep = !lane && are_others_busy(p, own);
+
+	pthread_mutex_unlock(&p->lock);
+	if (sleep)
+		exo_eventcount_wait(&p->progress, key);
+	else
+		exo_eventcount_cancel(&p->progress);
+	if (!lane)
+		return;
+	exo_lane_wait(p, lane);
+	exo_lane_give(p, lane);
+}
+
+void exo_lanes_wait(struct exo_pager *p, struct pager_lane *own)
+{
+	if (is_busy(own)) {
+		pthread_mutex_unlock(&p->lock);
+		exo_lane_wait(p, own);
+	} else {
+		wait_for_others(p, own);
+	}
+	pthread_mutex_lock(&p->lock);
 }
 
 static void drain(struct exo_pager *p, struct pager_lane *lane)
@@ -370,7 +422,7 @@ void exo_lanes_drain(struct exo_pager *p)
 	for (uint32_t i = 0; i < p->lanes_nr; i++) {
 		pthread_mutex_lock(&p->lanes[i].lock);
 		drain(p, &p->lanes[i]);
-		exo_lane_give(&p->lanes[i]);
+		exo_lane_give(p, &p->lanes[i]);
 	}
 }
 
@@ -389,5 +441,5 @@ void exo_lanes_stop(struct exo_pager *p)
 void exo_lanes_go(struct exo_pager *p)
 {
 	for (uint32_t i = 0; i < p->lanes_nr; i++)
-		exo_lane_give(&p->lanes[i]);
+		exo_lane_give(p, &p->lanes[i]);
 }

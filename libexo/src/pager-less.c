@@ -6,18 +6,26 @@
 
 #define TRIES 1000u /* threads may touch the pages of a slab faster than it can be emptied */
 
+static bool is_pinned(const struct exo_pager *p, uint32_t slab)
+{
+	uint32_t n = exo_frames_per_slab(p->f);
+
+	for (uint32_t i = slab * n; i < (slab + 1) * n; i++)
+		if (p->slots[i].pins)
+			return true;
+	return false;
+}
+
 /* How much there is to do for a slab; ~0: it has to stay. */
 static uint32_t effort(const struct exo_pager *p, uint32_t slab)
 {
 	uint32_t n = exo_frames_per_slab(p->f), effort = 0, gone = 0;
 
 	for (uint32_t i = slab * n; i < (slab + 1) * n; i++) {
-		if (p->slots[i].pins)
-			return ~0u;
 		gone += p->slots[i].state == SLOT_GONE;
 		effort += p->slots[i].state != SLOT_FREE && p->slots[i].state != SLOT_CLEAN;
 	}
-	return gone ? ~0u : effort;
+	return gone || is_pinned(p, slab) ? ~0u : effort;
 }
 
 static uint32_t easiest(const struct exo_pager *p)
@@ -109,12 +117,10 @@ static uint64_t give_slab(struct exo_pager *p, struct pager_lane *lane)
 	slab = easiest(p);
 	while (slab != ~0u && tries++ < TRIES && p->failed == failed && lane->q) {
 		empty = empty_some(p, lane, slab);
-		if (empty)
+		/* Somebody may have pinned a page of it since it was chosen. */
+		if (empty || is_pinned(p, slab))
 			break;
-		pthread_mutex_unlock(&p->lock);
-		if (!exo_lane_wait(p, lane))
-			exo_lanes_reap(p);
-		pthread_mutex_lock(&p->lock);
+		exo_lanes_wait(p, lane);
 	}
 	if (empty)
 		frames = exo_pager_remove(p, slab);
@@ -135,6 +141,6 @@ uint64_t exo_pager_give_up(struct exo_pager *p, uint64_t frames)
 		more = give_slab(p, lane);
 		gone += more;
 	}
-	exo_lane_give(lane);
+	exo_lane_give(p, lane);
 	return gone;
 }

@@ -118,6 +118,6 @@ int exo_pager_prefetch(struct exo_pager *p, const void *at, size_t bytes)
 	exo_lane_submit(p, lane);
 	exo_room_tend(p, lane);
 	pthread_mutex_unlock(&p->lock);
-	exo_lane_give(lane);
+	exo_lane_give(p, lane);
 	return r;
 }

@@ -22,11 +22,16 @@
  * Locking. @lock guards everything but lanes, and is held across calls on the window, not while
  * somebody waits for the disk. A lane's lock guards its queue, and is held while its owner waits. A lane's
  * before @lock; of lanes one at a time, but those that are only tried.
+ *
+ * Who has a lane with commands in flight waits for them, or gives it back; either is an event of @progress.
+ * So a thread that needs something of others, and has nothing in flight itself, can sleep as long as
+ * anything is.
  */
 #ifndef LIBEXO_PAGER_PRIVATE_H
 #define LIBEXO_PAGER_PRIVATE_H
 
 #include "backend.h"
+#include "eventcount.h"
 
 #define PAGER_ENTRY 4096u
 #define PAGER_PAGES_MIN 16u /* with fewer there is no progress worth the name */
@@ -118,6 +123,7 @@ struct pager_stream {
  * @failed: writes that failed
  * @sweep: of flushes, which one
  * @died: why the last lane ended
+ * @progress: commands ended, or a lane was given back
  * @zeroes: a descriptor of /dev/zero; -1: there are no holes here
  */
 struct exo_pager {
@@ -155,6 +161,7 @@ struct exo_pager {
 	uint64_t failed;
 	uint64_t sweep;
 	int died;
+	struct exo_eventcount progress;
 	int zeroes;
 	struct exo_pager_stats stats;
 };
@@ -201,7 +208,7 @@ uint64_t exo_pager_remove(struct exo_pager *p, uint32_t slab);
 /* A lane that lives, and its lock. NULL: there is none, of _try: or none is free. */
 struct pager_lane *exo_lane_take(struct exo_pager *p);
 struct pager_lane *exo_lane_try(struct exo_pager *p);
-void exo_lane_give(struct pager_lane *lane);
+void exo_lane_give(struct exo_pager *p, struct pager_lane *lane);
 /* With both locks: commands for the page of @s are prepared. */
 void exo_lane_read(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s);
 void exo_lane_write(struct exo_pager *p, struct pager_lane *lane, struct pager_slot *s,
@@ -215,8 +222,11 @@ void exo_lane_submit(struct exo_pager *p, struct pager_lane *lane);
 int exo_lane_wait(struct exo_pager *p, struct pager_lane *lane);
 /* With the lane's: takes those that there are. */
 int exo_lane_reap(struct exo_pager *p, struct pager_lane *lane);
-/* With neither: the completions of all lanes that nobody is busy with. */
-void exo_lanes_reap(struct exo_pager *p);
+/*
+ * With the lock of @own and the other, which is let go meanwhile: sleeps until there may be progress: a
+ * command of @own has ended, or, if it has none, of another lane. If there is none at all, returns.
+ */
+void exo_lanes_wait(struct exo_pager *p, struct pager_lane *own);
 /* With neither: all that is in flight now ends. */
 void exo_lanes_drain(struct exo_pager *p);
 /* The same, and all lanes are locked, so that nothing new begins; and not any more. */

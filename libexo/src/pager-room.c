@@ -202,18 +202,6 @@ static bool is_hopeless(const struct exo_pager *p)
 	return true;
 }
 
-static void wait_for_some(struct exo_pager *p, struct pager_lane *lane)
-{
-	bool mine = lane->q && exo_queue_in_flight(lane->q);
-
-	pthread_mutex_unlock(&p->lock);
-	if (mine)
-		exo_lane_wait(p, lane);
-	else
-		exo_lanes_reap(p);
-	pthread_mutex_lock(&p->lock);
-}
-
 int exo_room_wait(struct exo_pager *p, struct pager_lane *lane, uint32_t *slot)
 {
 	uint64_t failed = p->failed;
@@ -232,7 +220,7 @@ int exo_room_wait(struct exo_pager *p, struct pager_lane *lane, uint32_t *slot)
 			continue;
 		if (is_hopeless(p))
 			return -ENOBUFS;
-		wait_for_some(p, lane);
+		exo_lanes_wait(p, lane);
 		if (!lane->q)
 			return p->died;
 	}
