@@ -58,21 +58,27 @@ static inline vm_fault_t exo_insert_pfn_pmd(struct vm_fault *vmf, unsigned long 
 #endif
 
 /*
- * Makes an entry that is present and read-only writable, under the page table's lock. That
- * of a write tracker (userfaultfd) is not left on what can be written. CPUs that have the old one
- * look again before they fault, on x86; others have to be told.
+ * Invalidates the translation of a page on all CPUs. flush_tlb_page() calls on arm64 what is not
+ * exported: devices that share the page tables (SVA) are told, and workarounds wait for
+ * accesses under the old translation. Later kernels (7.3) hide the instructions, but can be asked.
  */
-static inline void exo_pte_allow_write(struct vm_area_struct *vma, unsigned long addr, pte_t *pte,
-				       pte_t old)
+#ifdef CONFIG_ARM64
+#include <asm/tlbflush.h>
+static inline void exo_flush_tlb_page(struct vm_area_struct *vma, unsigned long addr)
 {
-	pte_t new = pte_mkwrite_novma(pte_clear_uffd(old));
-
-#ifdef CONFIG_X86
-	set_pte_at(vma->vm_mm, addr, pte, pte_clear_saveddirty(new));
+#ifdef TLBF_NONOTIFY
+	__flush_tlb_page(vma, addr, TLBF_NONOTIFY | TLBF_NOSYNC);
 #else
-	set_pte_at(vma->vm_mm, addr, pte, new);
-	flush_tlb_page(vma, addr);
+	unsigned long page = __TLBI_VADDR(addr, ASID(vma->vm_mm));
+
+	dsb(ishst);
+	__tlbi(vale1is, page);
+	__tlbi_user(vale1is, page);
 #endif
+	dsb(ish);
 }
+#else
+#define exo_flush_tlb_page flush_tlb_page
+#endif
 
 #endif

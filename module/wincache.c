@@ -20,8 +20,8 @@
 #include <linux/sched.h>
 
 #include "cap.h"
-#include "compat.h"
 #include "frames.h"
+#include "pte.h"
 #include "window.h"
 
 #define EXO_FILL_JIFFIES 2 /* that others who want the locks may be kept waiting for */
@@ -110,9 +110,9 @@ static __always_inline int exo_fill_one(struct exo_fill *fill, unsigned long add
 	}
 	if (!exo_fill_knows(fill, exo_entry_source(entry)))
 		return -EFAULT;
-	set_pte_at(fill->vma->vm_mm, addr, pte,
-		   pte_advance_pfn(fill->pte[writable],
-				   exo_frames_pfn(fill->frames, exo_entry_page(entry))));
+	exo_pte_set(fill->vma, addr, pte,
+		    pte_advance_pfn(fill->pte[writable],
+				    exo_frames_pfn(fill->frames, exo_entry_page(entry))));
 	return 0;
 }
 
