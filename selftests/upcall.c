@@ -891,9 +891,27 @@ TEST_F(upcall, a_restartable_sequence_is_over_and_not_aborted)
 
 #else
 
-TEST(there_are_none_on_this_architecture)
+/* The addresses are code, none, and none of a program's. */
+TEST(on_this_architecture_each_is_refused_and_a_touch_is_a_signal)
 {
-	SKIP(return, "fault upcalls are for x86-64");
+	const uintptr_t handlers[] = { (uintptr_t)refused, 0, 1 };
+	int fd = session_open();
+	struct exo_info features;
+	unsigned int i;
+	__u64 value;
+	char *at;
+
+	touches_begin();
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, info(fd, &features));
+	EXPECT_FALSE(features.out_features & EXO_FEATURE_UPCALL);
+	at = window_create(fd, PAGE);
+	ASSERT_NE(MAP_FAILED, at);
+	for (i = 0; i < 3; i++)
+		EXPECT_REFUSED(EOPNOTSUPP, EXO_REASON_UPCALL, 0, 0,
+			       window_handler(fd, at, handlers[i], NULL));
+	EXPECT_EQ(SIGBUS, peek(at, &value));
+	close(fd);
 }
 
 #endif
