@@ -29,6 +29,24 @@
 
 /* ---- translated addresses ---- */
 
+/*
+ * Where an interrupt is a write that the IOMMU translates as any other (Arm's), the kernel
+ * maps the doorbells of interrupts in our domain, in the region that is for them.
+ */
+static int exo_iova_reserve_region(struct exo_dma *dma, const struct iommu_resv_region *region)
+{
+	unsigned long first = region->start >> PAGE_SHIFT;
+	unsigned long last = (region->start + region->length - 1) >> PAGE_SHIFT;
+	int ret = 0;
+
+	if (region->type == IOMMU_RESV_SW_MSI)
+		ret = iommu_get_msi_cookie(dma->domain, region->start);
+	if (!ret && last >= EXO_IOVA_FIRST)
+		ret = mtree_insert_range(&dma->iova, max(first, EXO_IOVA_FIRST), last, dma,
+					 GFP_KERNEL);
+	return ret;
+}
+
 static int exo_iova_reserve(struct exo_dma *dma)
 {
 	struct iommu_resv_region *region;
@@ -37,12 +55,8 @@ static int exo_iova_reserve(struct exo_dma *dma)
 
 	ret = iommu_get_group_resv_regions(dma->group, &regions);
 	list_for_each_entry(region, &regions, list) {
-		unsigned long first = region->start >> PAGE_SHIFT;
-		unsigned long last = (region->start + region->length - 1) >> PAGE_SHIFT;
-
-		if (!ret && last >= EXO_IOVA_FIRST)
-			ret = mtree_insert_range(&dma->iova, max(first, EXO_IOVA_FIRST), last, dma,
-						 GFP_KERNEL);
+		if (!ret)
+			ret = exo_iova_reserve_region(dma, region);
 	}
 	while (!list_empty(&regions)) {
 		region = list_first_entry(&regions, struct iommu_resv_region, list);
