@@ -433,9 +433,12 @@ static void player_sleep(struct player *p)
 
 #define SHOWN_PAGES 1024u /* of a window: two tables of 2 MiB */
 
+static unsigned long upcalls;
+
+#ifdef __x86_64__
+
 /* A touch of three bytes, and a handler that steps over it and counts: no signal, no death. */
 extern const char storm_handler[];
-static unsigned long upcalls;
 
 __asm__(".text\n"
 	"storm_handler:\n"
@@ -450,6 +453,18 @@ static void touch(char *at)
 {
 	__asm__ volatile("movb $1, (%%rax)" : : "a"(at) : "memory");
 }
+
+#else
+
+/* The kernel takes no handler, and nothing is touched. */
+static const char storm_handler[1];
+
+static void touch(char *at)
+{
+	*(volatile char *)at = 1;
+}
+
+#endif
 
 static void random_op(struct player *p, struct exo_window_op *op)
 {
