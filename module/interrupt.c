@@ -85,12 +85,20 @@ static int exo_queue_steer(struct exo_queue *q, u32 cpu)
 	return irq_set_affinity(irq, cpumask_of(cpu)) ? -EUSERS : 0;
 }
 
-/* A CPU that has no vector left would be passed by. */
-static bool exo_queue_is_steered(struct exo_queue *q, u32 cpu)
+/*
+ * When it is requested, Arm's ITS chooses a CPU itself, and has to be told again. A CPU that has no
+ * vector left is passed by.
+ */
+static bool exo_queue_stays_steered(struct exo_queue *q, u32 cpu)
 {
-	struct irq_data *data = irq_get_irq_data(exo_queue_irq_number(q));
+	int irq = exo_queue_irq_number(q);
+	struct irq_data *data = irq_get_irq_data(irq);
 
-	return data && cpumask_test_cpu(cpu, irq_data_get_effective_affinity_mask(data));
+	if (!data)
+		return false;
+	if (!cpumask_test_cpu(cpu, irq_data_get_effective_affinity_mask(data)))
+		irq_set_affinity(irq, cpumask_of(cpu));
+	return cpumask_test_cpu(cpu, irq_data_get_effective_affinity_mask(data));
 }
 
 static void exo_queue_unsteer(struct exo_queue *q)
@@ -110,7 +118,7 @@ static int exo_queue_request_vector(struct exo_queue *q, const struct exo_queue_
 		ret = exo_queue_steer(q, cmd->irq_cpu);
 	if (!ret)
 		ret = request_irq(irq, exo_queue_irq, IRQF_NO_AUTOEN, "exo-queue", q);
-	if (!ret && steered && !exo_queue_is_steered(q, cmd->irq_cpu)) {
+	if (!ret && steered && !exo_queue_stays_steered(q, cmd->irq_cpu)) {
 		free_irq(irq, q);
 		ret = -EUSERS;
 	}
