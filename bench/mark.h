@@ -2,10 +2,10 @@
 /*
  * Marks: no-ops that the insncount plugin recognises in the guest's code.
  *
- * nopl TAG(%rax), with a displacement no compiler emits. On real hardware, and
- * without the plugin, they do nothing. Instructions are counted on the virtual
- * CPU that executed MARK_START, until MARK_COMMIT keeps them or MARK_DISCARD
- * forgets them; the marks themselves are never counted.
+ * nopl TAG(%rax), with a displacement no compiler emits; nothing where that is no
+ * instruction. On real hardware, and without the plugin, they do nothing. Instructions
+ * are counted on the virtual CPU that executed MARK_START, until MARK_COMMIT keeps them
+ * or MARK_DISCARD forgets them; the marks themselves are never counted.
  */
 #ifndef BENCH_MARK_H
 #define BENCH_MARK_H
@@ -19,12 +19,16 @@
 #define MARK_TAG_DISCARD 4
 #define MARK_TAG_REPORT 5 /* write the kept counts out */
 
+#ifdef __x86_64__
 #define MARK(tag)                                     \
 	__asm__ volatile(".byte 0x0f, 0x1f, 0x80\n\t" \
 			 ".long %c0"                  \
 			 :                            \
 			 : "i"(MARK_MAGIC | (tag))    \
 			 : "memory")
+#else
+#define MARK(tag) ((void)0)
+#endif
 
 #define MARK_RESET() MARK(MARK_TAG_RESET)
 #define MARK_START() MARK(MARK_TAG_START)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Where a measurement is taken; see surroundings.h. */
 #define _GNU_SOURCE
-#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -13,6 +12,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 #include "bench.h"
 #include "surroundings.h"
@@ -22,18 +24,38 @@
 
 /* ---- the machine ---- */
 
-void surroundings_tag(const struct machine *m, char *tag, size_t size)
+/* What a hypervisor calls itself, to who asks the processor: nothing, if there is none. */
+static void name_hypervisor(char signature[13])
 {
+	memset(signature, 0, 13);
+#ifdef __x86_64__
 	unsigned int eax, ebx, ecx = 0, edx;
-	char signature[13] = "", vendor[64];
 
 	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
-	if (ecx & (1u << 31)) {
-		__cpuid(0x40000000, eax, ebx, ecx, edx);
-		memcpy(signature, &ebx, 4);
-		memcpy(signature + 4, &ecx, 4);
-		memcpy(signature + 8, &edx, 4);
-	}
+	if (!(ecx & (1u << 31)))
+		return;
+	__cpuid(0x40000000, eax, ebx, ecx, edx);
+	memcpy(signature, &ebx, 4);
+	memcpy(signature + 4, &ecx, 4);
+	memcpy(signature + 8, &edx, 4);
+#endif
+}
+
+/* Only x86 can be asked: of others it is not known that there is no hypervisor. */
+static const char *not_emulated(void)
+{
+#ifdef __x86_64__
+	return "metal";
+#else
+	return "metal or a hypervisor";
+#endif
+}
+
+void surroundings_tag(const struct machine *m, char *tag, size_t size)
+{
+	char signature[13], vendor[64];
+
+	name_hypervisor(signature);
 	machine_read(m, vendor, sizeof(vendor), "sys/class/dmi/id/sys_vendor");
 	if (!strcmp(signature, "TCGTCGTCGTCG"))
 		snprintf(tag, size, "TCG-emulated");
@@ -44,7 +66,7 @@ void surroundings_tag(const struct machine *m, char *tag, size_t size)
 	else if (!strcmp(vendor, "QEMU"))
 		snprintf(tag, size, "emulated by a QEMU that hides");
 	else
-		snprintf(tag, size, "metal");
+		snprintf(tag, size, "%s", not_emulated());
 }
 
 static void name_cpu(const struct machine *m, char *name, size_t size)

@@ -11,7 +11,7 @@
 
 /*
  * What kind of machine its figures are of: "metal", "KVM-emulated", "TCG-emulated", or what
- * its hypervisor calls itself.
+ * its hypervisor calls itself; "metal or a hypervisor" where processors do not tell (not x86).
  */
 void surroundings_tag(const struct machine *m, char *tag, size_t size);
 
