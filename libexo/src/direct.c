@@ -190,6 +190,16 @@ void exo_direct_ring_cq(struct exo_queue *q)
 	*d->cq_doorbell = d->rung & q->mask;
 }
 
+/* The device finds the commands that the doorbell rings for: on Arm it is no processor's peer. */
+static void commands_before_doorbell(void)
+{
+#ifdef __aarch64__
+	__asm__ volatile("dmb oshst" ::: "memory");
+#else
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
+
 /*
  * The completion doorbell only when the device could run out of entries: it must always
  * find one for each command in flight.
@@ -200,8 +210,7 @@ static void ring(struct exo_queue *q, uint32_t tail)
 
 	if (tail - d->rung > q->mask)
 		exo_direct_ring_cq(q);
-	/* Commands before doorbell. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	commands_before_doorbell();
 	*d->sq_doorbell = tail & q->mask;
 }
 
