@@ -5,6 +5,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sizes.h>
 #include <linux/workqueue.h>
 
 #include "cap.h"
@@ -14,6 +15,9 @@
 #include "pressure.h"
 #include "session.h"
 #include "token.h"
+
+/* A page is 4 KiB to programs and to controllers: arm64 has kernels with others. */
+static_assert(PAGE_SIZE == SZ_4K, "exo needs a kernel with pages of 4 KiB");
 
 #define EXO_TIMEOUT_MIN_MS 100u
 #define EXO_TIMEOUT_MAX_MS (10u * 60 * 1000)
