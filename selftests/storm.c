@@ -437,6 +437,8 @@ static unsigned long upcalls;
 
 #ifdef __x86_64__
 
+#define HAS_UPCALLS true
+
 /* A touch of three bytes, and a handler that steps over it and counts: no signal, no death. */
 extern const char storm_handler[];
 
@@ -449,6 +451,11 @@ __asm__(".text\n"
 	"popf\n"
 	"ret $128\n");
 
+static int set_handler(struct player *p, char *at)
+{
+	return window_handler(p->fd, at, (uintptr_t)storm_handler, NULL);
+}
+
 static void touch(char *at)
 {
 	__asm__ volatile("movb $1, (%%rax)" : : "a"(at) : "memory");
@@ -456,12 +463,18 @@ static void touch(char *at)
 
 #else
 
-/* The kernel takes no handler, and nothing is touched. */
-static const char storm_handler[1];
+#define HAS_UPCALLS false
+
+/* Without upcalls a touch could be a signal: entries come and go under none. */
+static int set_handler(struct player *p, char *at)
+{
+	(void)p, (void)at;
+	return 0;
+}
 
 static void touch(char *at)
 {
-	*(volatile char *)at = 1;
+	(void)at;
 }
 
 #endif
@@ -493,7 +506,7 @@ static void player_show(struct player *p)
 
 	if (at == MAP_FAILED)
 		return;
-	if (window_handler(p->fd, at, (uintptr_t)storm_handler, NULL)) {
+	if (set_handler(p, at)) {
 		munmap(at, SHOWN_PAGES * PAGE);
 		return;
 	}
@@ -889,7 +902,7 @@ TEST_F_TIMEOUT(storm, of_kills_at_random_points_leaves_nothing_behind_and_surviv
 	       shared->calls[REVOKED], shared->calls[SHARED], shared->calls[REDEEMED],
 	       shared->calls[TRAVELLED], shared->calls[SLEPT], shared->calls[ADOPTED],
 	       shared->calls[SHOWN], shared->calls[UPCALLED]);
-	for (i = 0; i < ARRAY_SIZE(shared->calls); i++)
+	for (i = 0; i < (HAS_UPCALLS ? UPCALLED + 1 : UPCALLED); i++)
 		EXPECT_LT(0, shared->calls[i]);
 	EXPECT_LT(50, kills);
 
