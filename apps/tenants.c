@@ -16,6 +16,7 @@
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 #define FRAME 4096u
 #define CHUNK 4096u /* bytes of one read */
 #define DEADLINE_MS 400
+#define TAKING_MS 10000 /* from a refusal to its record, at most */
 #define NOBODY 65534
 
 enum { LOWER, UPPER, HALVES };
@@ -144,11 +146,24 @@ static void move_in(struct tenant *t, const struct lease *lease)
 		err(1, "memfd_create");
 }
 
-/* True: it is this tenant's no more, and the kernel has a record of what it was. */
+static void hear(struct tenant *t);
+
+/*
+ * True: it is this tenant's no more, and the kernel has a record of what it was. What is being taken
+ * is refused a moment before there is one; the event comes after it.
+ */
 static bool was_taken(struct tenant *t, __u32 cap, struct exo_cap_taken *record)
 {
-	*record = (struct exo_cap_taken){ .cap = cap };
-	return !exo_sys_cap_taken(exo_fd(t->x), record);
+	struct pollfd events = { .fd = exo_fd(t->x), .events = POLLIN };
+
+	for (;;) {
+		*record = (struct exo_cap_taken){ .cap = cap };
+		if (!exo_sys_cap_taken(exo_fd(t->x), record))
+			return true;
+		if (poll(&events, 1, TAKING_MS) <= 0)
+			return false;
+		hear(t);
+	}
 }
 
 static void read_chunk(struct tenant *t, uint64_t block)

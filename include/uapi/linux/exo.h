@@ -663,6 +663,9 @@ struct exo_revoke {
  * @names: address of an array of @count page frame numbers (__u64): what those frames
  *	were; they are somebody else's now
  *
+ * What is being taken may be refused (ESTALE, ERANGE) a moment before its record is there:
+ * EXO_EVENT_TAKEN comes after it.
+ *
  * On EFAULT or EINTR part of the array may have been written.
  *
  * Errors: ENOENT, EINVAL @cap was not taken, or names of what is no frames, EACCES, ERANGE,
