@@ -135,6 +135,17 @@ int exo_cap_check(struct exo_call *call, struct exo_cap *cap, u32 field, u32 typ
 	return exo_cap_verify(call, cap, field, type, rights);
 }
 
+struct exo_cap *exo_cap_with_any(struct exo_call *call, struct exo_cap *cap, u32 field, u32 rights)
+{
+	int ret;
+
+	if (IS_ERR(cap) || (cap->rights & rights))
+		return cap;
+	ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, rights, cap->rights);
+	exo_cap_put(cap);
+	return ERR_PTR(ret);
+}
+
 struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, u32 rights)
 {
 	struct exo_cap *cap = exo_cap_named(call, field, id);

@@ -138,6 +138,9 @@ void exo_cap_init_root(struct exo_cap *root);
  * rest to exo_cap_check().
  */
 struct exo_cap *exo_cap_get(struct exo_call *call, u32 field, u32 id, u32 type, u32 rights);
+
+/* What a getter gave, if it has one of @rights at least; else it is refused, and put. */
+struct exo_cap *exo_cap_with_any(struct exo_call *call, struct exo_cap *cap, u32 field, u32 rights);
 struct exo_cap *exo_cap_get_any(struct exo_call *call, u32 field, u32 id);
 int exo_cap_check(struct exo_call *call, struct exo_cap *cap, u32 field, u32 type, u32 rights);
 struct exo_cap *exo_cap_lookup(struct exo_session *session, u32 id);

@@ -290,15 +290,9 @@ static const struct exo_binding_ops exo_export_binding_ops = {
 static struct exo_cap *exo_export_get_frames(struct exo_call *call)
 {
 	u32 id = call->arg.frames_export.frames, field = EXO_FIELD(frames_export, frames);
-	u32 useful = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
-	struct exo_cap *cap = exo_cap_get(call, field, id, EXO_TYPE_FRAMES, 0);
-	int ret;
 
-	if (IS_ERR(cap) || (cap->rights & useful))
-		return cap;
-	ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, useful, cap->rights);
-	exo_cap_put(cap);
-	return ERR_PTR(ret);
+	return exo_cap_with_any(call, exo_cap_get(call, field, id, EXO_TYPE_FRAMES, 0), field,
+				EXO_RIGHT_READ | EXO_RIGHT_WRITE);
 }
 
 /* Who has the dma-buf has the reference. */

@@ -526,15 +526,9 @@ static struct exo_cap *exo_units_get(struct exo_call *call, u32 field, u32 id)
 static struct exo_cap *exo_attach_frames(struct exo_call *call)
 {
 	u32 id = call->arg.dma_attach.frames, field = EXO_FIELD(dma_attach, frames);
-	u32 useful = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
-	struct exo_cap *cap = exo_units_get(call, field, id);
-	int ret;
 
-	if (IS_ERR(cap) || (cap->rights & useful))
-		return cap;
-	ret = exo_refuse(call, -EACCES, EXO_REASON_RIGHT, field, useful, cap->rights);
-	exo_cap_put(cap);
-	return ERR_PTR(ret);
+	return exo_cap_with_any(call, exo_units_get(call, field, id), field,
+				EXO_RIGHT_READ | EXO_RIGHT_WRITE);
 }
 
 static int exo_attach(struct exo_call *call, struct exo_attachment *att,
