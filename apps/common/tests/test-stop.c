@@ -9,21 +9,8 @@
 #include <unistd.h>
 
 #include "stop.h"
+#include "child.h"
 #include "tap.h"
-
-/* The wait status of a child that calls @fn. */
-static int in_child(int (*fn)(void))
-{
-	int status = -1;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child)
-		_exit(fn());
-	waitpid(child, &status, 0);
-	return status;
-}
 
 static int ask(void)
 {

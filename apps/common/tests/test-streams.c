@@ -9,19 +9,14 @@
 #include <unistd.h>
 
 #include "streams.h"
+#include "child.h"
 #include "tap.h"
 
 /* What @fn returns in a child. */
-static int in_child(int (*fn)(void))
+static int result_in_child(int (*fn)(void))
 {
-	int status = -1;
-	pid_t child;
+	int status = in_child(fn);
 
-	fflush(stdout);
-	child = fork();
-	if (!child)
-		_exit(fn());
-	waitpid(child, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -41,7 +36,7 @@ static int open_above(void)
 
 static void closed(void)
 {
-	CHECK_EQUAL(in_child(open_above), 0);
+	CHECK_EQUAL(result_in_child(open_above), 0);
 }
 
 static int keep_open(void)
@@ -58,7 +53,7 @@ static int keep_open(void)
 
 static void open_ones(void)
 {
-	CHECK_EQUAL(in_child(keep_open), 0);
+	CHECK_EQUAL(result_in_child(keep_open), 0);
 }
 
 /* @bytes to a full disk, and what the program would end with; standard error is nobody's. */
@@ -93,10 +88,10 @@ static int print_nothing(void)
 
 static void full(void)
 {
-	CHECK_EQUAL(in_child(print_little), 1);
-	CHECK_EQUAL(in_child(print_much), 1);
-	CHECK_EQUAL(in_child(print_and_fail), 7);
-	CHECK_EQUAL(in_child(print_nothing), 0);
+	CHECK_EQUAL(result_in_child(print_little), 1);
+	CHECK_EQUAL(result_in_child(print_much), 1);
+	CHECK_EQUAL(result_in_child(print_and_fail), 7);
+	CHECK_EQUAL(result_in_child(print_nothing), 0);
 }
 
 /* A write that failed, and nothing behind it. */
@@ -112,7 +107,7 @@ static int print_before(void)
 
 static void remembered(void)
 {
-	CHECK_EQUAL(in_child(print_before), 1);
+	CHECK_EQUAL(result_in_child(print_before), 1);
 }
 
 static const struct tap_test tests[] = {
