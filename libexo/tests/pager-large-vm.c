@@ -215,26 +215,9 @@ static void a_flush_writes_what_was_written(void)
 
 #define STORE_PAGES 20u /* twice, on the disk */
 
-static struct exo_store *store;
-
 static void begin_in_store(void)
 {
-	struct exo_pager_options o = { .size = sizeof(o), .memory = 16 * LARGE };
-	struct exo_queue *q;
-
-	must(exo_open(name, EXO_READ | EXO_WRITE, &x));
-	must(exo_queue_create(x, NULL, &q));
-	must(exo_store_open(q, 0, &store));
-	o.store = store;
-	must(exo_pager_create(x, &o, &p));
-	at = exo_pager_address(p);
-}
-
-static void end_in_store(void)
-{
-	exo_pager_destroy(p);
-	exo_store_close(store);
-	exo_close(x);
+	begin_with_store(16 * LARGE);
 }
 
 static void format_store(void)

@@ -42,6 +42,30 @@ static inline void end(void)
 	exo_close(x);
 }
 
+static struct exo_store *store;
+
+/* The pager of a store, with @memory bytes of frames; the queue that the store was opened with. */
+static inline struct exo_queue *begin_with_store(size_t memory)
+{
+	struct exo_pager_options o = { .size = sizeof(o), .memory = memory };
+	struct exo_queue *q;
+
+	must(exo_open(name, EXO_READ | EXO_WRITE, &x));
+	must(exo_queue_create(x, NULL, &q));
+	must(exo_store_open(q, 0, &store));
+	o.store = store;
+	must(exo_pager_create(x, &o, &p));
+	at = exo_pager_address(p);
+	return q;
+}
+
+static inline void end_in_store(void)
+{
+	exo_pager_destroy(p);
+	exo_store_close(store);
+	exo_close(x);
+}
+
 static inline struct exo_pager_stats stats(void)
 {
 	struct exo_pager_stats s = { .size = sizeof(s) };

@@ -487,7 +487,6 @@ static void what_is_pinned_is_in_nobodys_way(void)
 #define STORE_PAGES 2048u
 #define KILLS 6
 
-static struct exo_store *store;
 static struct exo_queue *store_queue;
 
 static void format_store(void)
@@ -503,21 +502,7 @@ static void format_store(void)
 
 static void begin_in_store(void)
 {
-	struct exo_pager_options o = { .size = sizeof(o), .memory = MIB };
-
-	must(exo_open(name, EXO_READ | EXO_WRITE, &x));
-	must(exo_queue_create(x, NULL, &store_queue));
-	must(exo_store_open(store_queue, 0, &store));
-	o.store = store;
-	must(exo_pager_create(x, &o, &p));
-	at = exo_pager_address(p);
-}
-
-static void end_in_store(void)
-{
-	exo_pager_destroy(p);
-	exo_store_close(store);
-	exo_close(x);
+	store_queue = begin_with_store(MIB);
 }
 
 static void write_store(uint64_t pass)
@@ -857,16 +842,22 @@ static void touch_all_but(uint64_t page)
 		touch(i);
 }
 
+/* Page 3 holds that of a pass, on the disk too, and was pinned by two. */
+static void begin_pinned_twice(uint64_t pass)
+{
+	begin();
+	*word(3) = value(3, pass);
+	CHECK_EQUAL(exo_pager_flush(p), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+}
+
 /* Two pinned it, and one more who comes later: each lets go of what is its own. */
 static void a_pin_that_ended_is_not_anothers(void)
 {
 	int fd = memfd_create("sink", 0);
 
-	begin();
-	*word(3) = value(3, 9);
-	CHECK_EQUAL(exo_pager_flush(p), 0);
-	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
-	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	begin_pinned_twice(9);
 	take_frames_of(word(3), fd);
 	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
 	CHECK_EQUAL(*word(3), value(3, 9));
@@ -886,11 +877,7 @@ static void what_was_taken_is_not_pinned_when_it_is_touched(void)
 {
 	int fd = memfd_create("sink", 0);
 
-	begin();
-	*word(3) = value(3, 10);
-	CHECK_EQUAL(exo_pager_flush(p), 0);
-	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
-	CHECK_EQUAL(exo_pager_pin(p, word(3), 8), 0);
+	begin_pinned_twice(10);
 	*word(3) = value(3, 11);
 	take_frames_of(word(3), fd);
 	CHECK_EQUAL(*word(3), value(3, 10));
